@@ -1,0 +1,12 @@
+# FAIRWAY_SANITIZE applies to everything below this directory: a sanitizer that sees only half of a
+# program reports nonsense. Every report ends the program, so no test passes with one.
+
+if(FAIRWAY_SANITIZE)
+  add_compile_options(
+    -fsanitize=${FAIRWAY_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${FAIRWAY_SANITIZE})
+  if(FAIRWAY_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # Asio's headers contain a fence in a path that is not used here; GCC warns for each inclusion.
+    add_compile_options(-Wno-tsan)
+  endif()
+endif()

@@ -1,0 +1,42 @@
+# fairway_add_tests(layer [SOURCES name...] [WITHOUT_ENGINE name...])
+# Builds tests/<layer>/<name>.cpp into one program <layer>_tests. A name in SOURCES becomes one test
+# an engine (engine.posting.io_uring, engine.posting.epoll; under Windows engine.posting.iocp), run
+# with FAIRWAY_ENGINE set; a name in WITHOUT_ENGINE, for code that never makes a port, runs once.
+
+if(WIN32)
+  set(FAIRWAY_TEST_ENGINES iocp)
+else()
+  set(FAIRWAY_TEST_ENGINES io_uring epoll)
+endif()
+set(FAIRWAY_TEST_TIMEOUT 120 CACHE STRING "Seconds after which one test has failed")
+
+function(fairway_add_test name program source engine)
+  # The leading slash keeps a.cpp from also selecting the cases of ba.cpp.
+  add_test(NAME ${name} COMMAND ${program} "--source-file=*/${source}.cpp")
+  string(REGEX REPLACE "\\..*" "" layer ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${FAIRWAY_TEST_TIMEOUT} LABELS "${layer}")
+  if(engine)
+    set_tests_properties(${name} PROPERTIES
+      ENVIRONMENT "FAIRWAY_ENGINE=${engine}" LABELS "${layer};${engine}")
+  endif()
+endfunction()
+
+function(fairway_add_tests layer)
+  cmake_parse_arguments(arg "" "" "SOURCES;WITHOUT_ENGINE" ${ARGN})
+  set(program ${layer}_tests)
+  add_executable(${program})
+  target_link_libraries(${program} PRIVATE test_support)
+  target_precompile_headers(${program} REUSE_FROM test_support)
+  fairway_warnings(${program})
+  foreach(source IN LISTS arg_SOURCES arg_WITHOUT_ENGINE)
+    target_sources(${program} PRIVATE ${layer}/${source}.cpp)
+  endforeach()
+  foreach(source IN LISTS arg_SOURCES)
+    foreach(engine IN LISTS FAIRWAY_TEST_ENGINES)
+      fairway_add_test(${layer}.${source}.${engine} ${program} ${layer}/${source} ${engine})
+    endforeach()
+  endforeach()
+  foreach(source IN LISTS arg_WITHOUT_ENGINE)
+    fairway_add_test(${layer}.${source} ${program} ${layer}/${source} "")
+  endforeach()
+endfunction()

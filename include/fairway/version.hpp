@@ -1,0 +1,17 @@
+#ifndef FAIRWAY_VERSION_HPP
+#define FAIRWAY_VERSION_HPP
+
+// The version of the library that the program is linked with. It can differ from the version of the
+// headers when Fairway is a shared library that was replaced after the program was built; a program
+// that reports its parts calls this once. It costs nothing and may be called from any thread.
+
+#include <string_view>
+
+namespace fairway {
+
+/// The linked library's version as "major.minor.patch".
+[[nodiscard]] std::string_view version() noexcept;
+
+}  // namespace fairway
+
+#endif
