@@ -22,25 +22,26 @@ if [ -z "$wine" ]; then
   exit 127
 fi
 
-server() {
-  # The server must not hold the caller's pipe: whoever reads it would wait for the server's end.
-  wineserver "$@" </dev/null >/dev/null 2>&1
+# Nothing that stays may hold the caller's pipe: whoever reads it would wait for a minute. Wine's own
+# processes inherit the output of the program that starts them, so a throw-away program does, here.
+start_server() {
+  wineserver -p60 || true
+  "$wine" wineboot.exe "$@"
 }
 
-make_prefix() {
-  server -p60 || true
-  "$wine" wineboot.exe --init </dev/null >/dev/null 2>&1
-  : >"$WINEPREFIX/ready"
-}
+mkdir -p "$WINEPREFIX"
+(
+  flock 9
+  if [ ! -f "$WINEPREFIX/ready" ]; then
+    start_server --init 9>&- && : >"$WINEPREFIX/ready"
+  elif ! wineserver -k0; then
+    start_server 9>&-
+  fi
+) 9>"$WINEPREFIX/lock" </dev/null >/dev/null 2>&1
 
 if [ ! -f "$WINEPREFIX/ready" ]; then
-  mkdir -p "$WINEPREFIX"
-  (
-    flock 9
-    [ -f "$WINEPREFIX/ready" ] || make_prefix 9>&-
-  ) 9>"$WINEPREFIX/lock"
+  echo "wine.sh: Wine could not make its prefix $WINEPREFIX" >&2
+  exit 127
 fi
-
 [ $# -gt 0 ] || exit 0
-server -p60 || true
 exec "$wine" "$@"
