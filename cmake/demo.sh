@@ -1,0 +1,102 @@
+#!/bin/sh
+# The main job: sh cmake/demo.sh
+# Installs what is missing, builds the release preset, then runs an echo server and an echo client
+# in two processes over every path and engine, and prints one table:
+#   p50, p99    64-byte round trip in microseconds, one connection, one request at a time
+#   messages/s  64-byte echoes, 64 connections, 8 requests in flight on each
+#   bulk MB/s   64 KiB echoes, 4 connections, 4 requests in flight on each; payload, one direction
+# The client compares every byte. The exit status is 0 when every row worked.
+set -u
+
+top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
+cd "$top" || exit 1
+sh cmake/packages.sh run || exit 1
+jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null) || jobs=1
+
+mkdir -p build
+if ! { cmake --preset native --log-level=WARNING >/dev/null &&
+       cmake --build --preset native -j "$jobs" --target echo_server echo_client \
+         >build/demo.log; }; then
+  cat build/demo.log >&2
+  echo "demo.sh: the build failed" >&2
+  exit 1
+fi
+samples=$top/build/native/samples
+
+scratch=$(mktemp -d) || exit 1
+server=
+stop_server() {
+  [ -n "$server" ] || return 0
+  kill -TERM "$server" 2>/dev/null
+  wait "$server"
+  stopped=$?
+  server=
+  return "$stopped"
+}
+trap 'stop_server; rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+
+# start_server ENGINE ENDPOINT: sets $endpoint to where it listens.
+start_server() {
+  "$samples/echo_server" --engine "$1" --listen "$2" >"$scratch/server" 2>"$scratch/error" &
+  server=$!
+  tries=0
+  while ! grep -q '^listening on ' "$scratch/server"; do
+    tries=$((tries + 1))
+    if [ "$tries" -gt 200 ] || ! kill -0 "$server" 2>/dev/null; then
+      return 1
+    fi
+    sleep 0.05
+  done
+  endpoint=$(sed -n '1s/^listening on //p' "$scratch/server")
+}
+
+# measure ENGINE OUTPUT ARGUMENT...: one run of the client, which must find nothing wrong.
+measure() {
+  engine=$1
+  output=$2
+  shift 2
+  timeout 60 "$samples/echo_client" --engine "$engine" --connect "$endpoint" --json "$@" \
+    >"$output" 2>"$scratch/error" || return 1
+  [ "$(value errors "$output")" = 0 ] && [ "$(value mismatches "$output")" = 0 ]
+}
+
+# value KEY FILE: the number of a key whose name is unique in the client's JSON object.
+value() {
+  tr -d '\n' <"$2" | sed -n "s/.*\"$1\"[[:space:]]*:[[:space:]]*\([-+0-9.eE]*\).*/\1/p"
+}
+
+failed=0
+row() {
+  name=$1
+  engine=$2
+  listen=$3
+  if start_server "$engine" "$listen" &&
+     measure "$engine" "$scratch/one" --size 64 --connections 1 --depth 1 --count 20000 &&
+     measure "$engine" "$scratch/many" --size 64 --connections 64 --depth 8 --duration 2 &&
+     measure "$engine" "$scratch/bulk" --size 65536 --connections 4 --depth 4 --duration 2 &&
+     stop_server; then
+    awk -v name="$name" -v engine="$engine" \
+        -v p50="$(value p50 "$scratch/one")" -v p99="$(value p99 "$scratch/one")" \
+        -v rate="$(value requests_per_second "$scratch/many")" \
+        -v bytes="$(value bytes_per_second "$scratch/bulk")" 'BEGIN {
+      printf "%-16s %-9s %9.1f %9.1f %12.0f %11.0f\n", name, engine, p50, p99, rate, bytes / 1e6
+    }'
+  else
+    failed=$((failed + 1))
+    printf '%-16s %-9s FAILED: %s\n' "$name" "$engine" "$(head -n 1 "$scratch/error")"
+    stop_server || true
+  fi
+}
+
+printf '%-16s %-9s %9s %9s %12s %11s\n' path engine 'p50 us' 'p99 us' messages/s 'bulk MB/s'
+for engine in io_uring epoll; do
+  row 'tcp 127.0.0.1' "$engine" 127.0.0.1:0
+  if grep -q '^0\{31\}1 ' /proc/net/if_inet6 2>/dev/null; then
+    row 'tcp ::1' "$engine" '[::1]:0'
+  else
+    printf '%-16s %-9s %s\n' 'tcp ::1' "$engine" 'no IPv6 on this machine'
+  fi
+  row unix "$engine" "unix:$scratch/$engine"
+done
+[ "$failed" -eq 0 ]

@@ -1,0 +1,65 @@
+#!/bin/sh
+# Installs the Debian packages that are missing: packages.sh run|test|ci
+#   run   what building and running the samples needs
+#   test  also what the Windows lane needs (cross compiler, Wine)
+#   ci    also the second compiler
+# Silent and quick when nothing is missing. Works as root or through sudo. The package lists are
+# refreshed only when a package cannot be found or fetched with the lists that are there.
+set -eu
+
+packages='cmake doctest-dev g++ libboost1.81-dev liburing-dev ninja-build'
+case ${1:-} in
+  run) ;;
+  test) packages="$packages g++-mingw-w64-x86-64-posix wine wine64" ;;
+  ci) packages="$packages clang-19 g++-mingw-w64-x86-64-posix wine wine64" ;;
+  *) echo "usage: packages.sh run|test|ci" >&2; exit 2 ;;
+esac
+
+if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-query >/dev/null 2>&1; then
+  echo "packages.sh: this is not a Debian system; going on with what is installed." >&2
+  echo "packages.sh: the Debian names of what is needed: $packages" >&2
+  exit 0
+fi
+
+# missing_of NAME...: those of the packages that are not installed.
+missing_of() {
+  for package in "$@"; do
+    state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) || state=
+    [ "$state" = installed ] || printf '%s ' "$package"
+  done
+}
+
+missing=$(missing_of $packages)
+[ -n "$missing" ] || exit 0
+
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+  if ! command -v sudo >/dev/null 2>&1; then
+    echo "packages.sh: not root and no sudo; install these first: $missing" >&2
+    exit 1
+  fi
+  as_root=sudo
+fi
+
+apt() {
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@"
+}
+
+install_missing() {
+  apt install --no-install-recommends $missing
+}
+
+echo "Installing Debian packages: $missing"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! install_missing >"$log" 2>&1; then
+  apt update >>"$log" 2>&1 || true
+  install_missing >>"$log" 2>&1 || true
+fi
+
+missing=$(missing_of $missing)
+if [ -n "$missing" ]; then
+  grep -E '^(E|W|Err)[: ]' "$log" >&2 || tail -n 5 "$log" >&2
+  echo "packages.sh: cannot install: $missing" >&2
+  exit 1
+fi
