@@ -22,8 +22,8 @@ if [ -z "$wine" ]; then
   exit 127
 fi
 
-# Nothing that stays may hold the caller's pipe: whoever reads it would wait for a minute. Wine's own
-# processes inherit the output of the program that starts them, so a throw-away program does, here.
+# Nothing that stays may hold the caller's pipe: whoever reads it would wait for a minute. Wine's
+# own processes inherit the output of the program that starts them, so a throw-away one does, here.
 start_server() {
   wineserver -p60 || true
   "$wine" wineboot.exe "$@"

@@ -2,8 +2,7 @@
 
 namespace fairway {
 
-std::string_view version() noexcept
-{
+std::string_view version() noexcept {
   return FAIRWAY_VERSION;
 }
 

@@ -1,9 +1,9 @@
-#ifndef FAIRWAY_VERSION_HPP
-#define FAIRWAY_VERSION_HPP
-
-// The version of the library that the program is linked with. It can differ from the version of the
-// headers when Fairway is a shared library that was replaced after the program was built; a program
-// that reports its parts calls this once. It costs nothing and may be called from any thread.
+// The version of the library that the program is linked with.
+//
+// It can differ from the version of the headers when Fairway is a shared library that was replaced
+// after the program was built. A program that reports its parts calls this once.
+// Cost: none. Threads: any.
+#pragma once
 
 #include <string_view>
 
@@ -13,5 +13,3 @@ namespace fairway {
 [[nodiscard]] std::string_view version() noexcept;
 
 }  // namespace fairway
-
-#endif

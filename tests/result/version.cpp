@@ -4,8 +4,7 @@
 
 #include <algorithm>
 
-TEST_CASE("the version has three numbers")
-{
+TEST_CASE("the version has three numbers") {
   const auto version = fairway::version();
   CHECK(std::count(version.begin(), version.end(), '.') == 2);
 }

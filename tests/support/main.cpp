@@ -30,8 +30,7 @@ REGISTER_LISTENER("case_counter", 1, case_counter);
 
 }  // namespace
 
-int main(int argc, char** argv)
-{
+int main(int argc, char** argv) {
   doctest::Context context(argc, argv);
   const int status = context.run();
   if (context.shouldExit()) {
