@@ -25,16 +25,20 @@ samples=$top/build/native/samples
 
 scratch=$(mktemp -d) || exit 1
 server=
+reason=
 stop_server() {
   [ -n "$server" ] || return 0
   kill -TERM "$server" 2>/dev/null
   wait "$server"
-  stopped=$?
+  status=$?
   server=
-  return "$stopped"
+  reason="the server ended with status $status"
+  return "$status"
 }
 trap 'stop_server; rm -rf "$scratch"' EXIT
 trap 'exit 130' INT TERM
+
+# Each of the following says in $reason why it failed.
 
 # start_server ENGINE ENDPOINT: sets $endpoint to where it listens.
 start_server() {
@@ -44,6 +48,7 @@ start_server() {
   while ! grep -q '^listening on ' "$scratch/server"; do
     tries=$((tries + 1))
     if [ "$tries" -gt 200 ] || ! kill -0 "$server" 2>/dev/null; then
+      reason="the server does not listen: $(head -n 1 "$scratch/error")"
       return 1
     fi
     sleep 0.05
@@ -57,8 +62,16 @@ measure() {
   output=$2
   shift 2
   timeout 60 "$samples/echo_client" --engine "$engine" --connect "$endpoint" --json "$@" \
-    >"$output" 2>"$scratch/error" || return 1
-  [ "$(value errors "$output")" = 0 ] && [ "$(value mismatches "$output")" = 0 ]
+    >"$output" 2>"$scratch/error"
+  status=$?
+  if [ "$status" -ne 0 ]; then
+    reason="the client ended with status $status: $(head -n 1 "$scratch/error")"
+    return 1
+  fi
+  errors=$(value errors "$output")
+  mismatches=$(value mismatches "$output")
+  reason="the client counted ${errors:-?} errors and ${mismatches:-?} mismatches"
+  [ "$errors" = 0 ] && [ "$mismatches" = 0 ]
 }
 
 # value KEY FILE: the number of a key whose name is unique in the client's JSON object.
@@ -84,7 +97,7 @@ row() {
     }'
   else
     failed=$((failed + 1))
-    printf '%-16s %-9s FAILED: %s\n' "$name" "$engine" "$(head -n 1 "$scratch/error")"
+    printf '%-16s %-9s FAILED: %s\n' "$name" "$engine" "$reason"
     stop_server || true
   fi
 }

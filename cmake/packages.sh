@@ -45,16 +45,15 @@ apt() {
   $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y "$@"
 }
 
-install_missing() {
-  apt install --no-install-recommends $missing
-}
-
 echo "Installing Debian packages: $missing"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! install_missing >"$log" 2>&1; then
-  apt update >>"$log" 2>&1 || true
-  install_missing >>"$log" 2>&1 || true
+if ! apt install --no-install-recommends $missing >"$log" 2>&1; then
+  apt update >"$log" 2>&1 || true
+  # One at a time: a package that cannot be had keeps none of the others away.
+  for package in $missing; do
+    apt install --no-install-recommends "$package" >>"$log" 2>&1 || true
+  done
 fi
 
 missing=$(missing_of $missing)
