@@ -1,0 +1,48 @@
+// What a completion port is made with. Every field has a safe default; nothing is unbounded.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace fairway {
+
+class port_clock;
+namespace testing {
+class fault_schedule;
+}
+
+// The kernel interface under a port. `automatic` is the best one the system allows: `iocp` on
+// Windows, `io_uring` on Linux, and `epoll` where io_uring is refused.
+enum class engine_kind { automatic, iocp, io_uring, epoll };
+
+// "automatic", "iocp", "io_uring" or "epoll".
+std::string_view to_string(engine_kind kind) noexcept;
+
+// Returns true and stores the kind when `name` is one of the four names above.
+bool parse_engine(std::string_view name, engine_kind& kind) noexcept;
+
+struct port_options {
+  // Asking for an engine that the system refuses makes the constructor throw
+  // `boost::system::system_error`. The environment variable FAIRWAY_ENGINE replaces `automatic`.
+  engine_kind engine = engine_kind::automatic;
+
+  // Entries of the submission queue (io_uring; a power of two, 8 to 32768) and completions taken
+  // from the kernel at once (all engines, at most 512 there).
+  unsigned queue_entries = 1024;
+
+  // The size of one buffer that `async_receive` hands out, and how many a port makes at most.
+  // Buffers are made when first needed; when all are out, receives wait until one comes back.
+  std::size_t receive_buffer_bytes = 16 * 1024;
+  unsigned receive_buffers_max = 1024;
+
+  // Handlers that run between two looks at the kernel queue, the timers and foreign posts.
+  unsigned handlers_per_turn = 64;
+
+  // Null: the steady clock. Else it must outlive the port.
+  port_clock* clock = nullptr;
+
+  // Null: none. For tests; it must outlive the port.
+  testing::fault_schedule* faults = nullptr;
+};
+
+}  // namespace fairway

@@ -1,0 +1,55 @@
+// The buffers that `async_receive` hands out.
+//
+// Fixed size, made when first needed, at most `maximum` of them; each starts with its header, so
+// giving one back needs no look-up and, from another thread, no allocation. When all are out a
+// receive waits: back-pressure, not failure. Owner thread only, but for `receive_block::hop`.
+#pragma once
+
+#include "engine/operation.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <vector>
+
+namespace fairway::detail {
+
+struct receive_block {
+  receive_block(port_core& c, std::uint32_t i) noexcept;
+
+  port_core* core;       // null once the port is gone: freed by whoever holds it
+  std::uint32_t id;      // index in the pool
+  bool out = false;      // held by a backend or by a user
+  operation hop;         // gives the block back from a foreign thread
+
+  std::byte* data() noexcept { return reinterpret_cast<std::byte*>(this) + header_bytes; }
+  static constexpr std::size_t header_bytes = 64;
+};
+static_assert(sizeof(receive_block) <= receive_block::header_bytes);
+
+class buffer_pool {
+ public:
+  buffer_pool(port_core& core, std::size_t bytes, unsigned maximum) noexcept
+      : core_{core}, bytes_{bytes}, maximum_{maximum} {}
+  buffer_pool(const buffer_pool&) = delete;
+  buffer_pool& operator=(const buffer_pool&) = delete;
+  ~buffer_pool();
+
+  std::size_t block_bytes() const noexcept { return bytes_; }
+  unsigned maximum() const noexcept { return maximum_; }
+  receive_block* at(std::uint32_t id) noexcept { return blocks_[id]; }
+
+  // Null when all are out or memory is short.
+  receive_block* take() noexcept;
+  void give(receive_block& block) noexcept;
+
+ private:
+  port_core& core_;
+  std::size_t bytes_;
+  unsigned maximum_;
+  std::vector<receive_block*> blocks_;  // by id
+  std::vector<std::uint32_t> free_;
+};
+
+}  // namespace fairway::detail

@@ -1,0 +1,178 @@
+// The heart of a completion port: queues, deadlines, work, ownership and the loop.
+//
+// One thread at a time owns a core. A run function owns it for its whole length; an initiating
+// call made while nobody runs the port borrows it. Everything without a remark belongs to the
+// owner. The word `owner_` is acquired and released around each ownership, so what one owner wrote
+// the next one sees.
+//
+// A turn of the loop: ready handlers up to the budget, hops and posts of other threads, due
+// deadlines, one entry into the kernel. It sleeps only when nothing is ready. To sleep it sets
+// `sleeping_`, looks at the inboxes once more and enters the kernel; a producer pushes, looks at
+// `sleeping_`, and the one that clears it wakes. Both sides are sequentially consistent.
+#pragma once
+
+#include "engine/backend.hpp"
+#include "engine/block_pool.hpp"
+#include "engine/buffer_pool.hpp"
+#include "engine/inbox.hpp"
+#include "engine/operation.hpp"
+#include "engine/ready_queue.hpp"
+#include "engine/timer_queue.hpp"
+
+#include <fairway/engine/completion_port.hpp>
+#include <fairway/testing/fault_schedule.hpp>
+
+#include <boost/asio/io_context.hpp>
+
+#include <atomic>
+#include <cstdint>
+#include <string>
+
+namespace fairway::detail {
+
+// Written by the owner only, read by any thread; relaxed, because each is a number of its own.
+class counter {
+ public:
+  void add(std::uint64_t n = 1) noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  void subtract(std::uint64_t n = 1) noexcept {
+    value_.store(value_.load(std::memory_order_relaxed) - n, std::memory_order_relaxed);
+  }
+  std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+
+struct counters {
+  counter kernel_entries, submissions, completions, inline_completions, wakeups_received,
+      handlers_run, overflows, accept_pauses, in_flight, timers;
+  std::atomic<std::uint64_t> wakeups_sent{0};  // any thread; relaxed, a plain count
+};
+
+class port_core {
+ public:
+  port_core(completion_port& port, const port_options& options);
+  port_core(const port_core&) = delete;
+  port_core& operator=(const port_core&) = delete;
+  ~port_core();
+
+  completion_port& port() noexcept { return port_; }
+  const port_options& options() const noexcept { return options_; }
+  engine_kind kind() const noexcept { return kind_; }
+  const std::string& reason() const noexcept { return reason_; }
+  counters& counts() noexcept { return counts_; }
+
+  // --- running ---
+  enum class patience { wait, poll };
+  std::size_t run(std::size_t handlers_max, time_point until, patience how);
+  void stop() noexcept;               // any thread
+  bool stopped() const noexcept;      // any thread
+  void restart() noexcept;            // any thread
+  bool running_here() const noexcept;  // any thread
+  void shutdown() noexcept;           // first half of destruction: the kernel lets go
+  void discard_all() noexcept;        // destroys every handler without running it
+  void attach_clock() { options_.clock->attach(port_); }
+  void detach_clock() noexcept {
+    if (options_.clock != nullptr) options_.clock->detach(port_);
+  }
+
+  // --- other threads ---
+  void post(operation* op) noexcept;
+  void post_hop(operation* op) noexcept;
+  owned try_own() noexcept;
+  void disown() noexcept;
+  void work_started() noexcept;
+  void work_finished() noexcept;
+  void wake_if_sleeping() noexcept;
+  void wake() noexcept;
+  port_statistics statistics() const noexcept;
+  time_point now() const noexcept;  // the port's clock
+  bool manual_time() const noexcept { return options_.clock != nullptr; }
+
+  // --- operations ---
+  // Gives `op` (claimed, handler attached, arguments set) to the backend.
+  void start(io_op& op) noexcept;
+  // The end of an operation, from a backend or a composite; queues the handler. Ignored, and
+  // counted as an overflow, for an operation that is not in flight (a repeated completion).
+  void complete(io_op& op, error_code ec, std::size_t bytes) noexcept;
+  void cancel(io_op& op) noexcept;
+  // An attached timer or composite operation now waits for its end.
+  void begin_waiting(io_op& op) noexcept { op.state = op_state::pending; }
+  void arm_deadline(io_op& op, time_point when);
+  void disarm_deadline(io_op& op) noexcept;
+  void finish(io_op& op) noexcept;
+  void attach(io_op& op, handler_base* handler) noexcept;
+  // Copies a gather or scatter list into the operation. Throws std::bad_alloc.
+  void set_vecs(io_op& op, const io_vec* vecs, unsigned count);
+
+  // Counts a kernel entry and asks the fault schedule about it.
+  testing::entry_fault enter(testing::kernel_entry where) noexcept {
+    counts_.kernel_entries.add();
+    if (options_.faults == nullptr) [[likely]] return {};
+    return options_.faults->on_entry(where);
+  }
+
+  // --- objects ---
+  void add(io_object& object) noexcept;
+  void retain(io_object& object) noexcept { ++object.references; }
+  void release(io_object& object) noexcept;
+  void close(io_object& object) noexcept;
+
+  // --- memory ---
+  block_pool& blocks() noexcept { return blocks_; }
+  buffer_pool& buffers() noexcept { return buffers_; }
+  // A buffer for a receive; null: `op` now waits for one and is started again when it comes.
+  receive_block* take_block(io_op& op) noexcept;
+  void give_block(receive_block& block) noexcept;
+
+  template <class Call>
+  decltype(auto) with_backend(Call&& call) {
+    return backend_.with(static_cast<Call&&>(call));
+  }
+
+ private:
+  struct run_frame;
+  std::size_t loop(std::size_t handlers_max, time_point until, patience how);
+  bool run_ready_one();
+  void look_around(time_point until, patience how);
+  void perform_hops() noexcept;
+  void accept_posts() noexcept;
+  void fire_deadlines() noexcept;
+  void enter_kernel(time_point until, patience how);
+  bool out_of_work() const noexcept;
+  void apply_fault(io_op& op, error_code& ec, std::size_t& bytes) noexcept;
+  void queue_completion(io_op& op) noexcept;
+  void release_delayed() noexcept;
+  void forget_block_waiter(io_op& op) noexcept;
+
+  completion_port& port_;
+  port_options options_;
+  counters counts_;
+  block_pool blocks_;
+  timer_queue timers_;
+  ready_queue ready_;
+  unsigned handlers_since_look_ = 0;
+  bool performing_hops_ = false;
+  bool shutting_down_ = false;
+  long local_work_ = 0;            // operations in flight and work counted on the owner's thread
+  io_object* objects_ = nullptr;   // all objects of this port
+  operation* block_waiters_ = nullptr;  // receives without a buffer, oldest first
+  operation* block_waiters_last_ = nullptr;
+  operation* delayed_ = nullptr;  // completions that a fault holds back
+  buffer_pool buffers_;
+  boost::asio::io_context frames_{1};  // gives the thread Asio's coroutine frame cache
+  backend backend_;
+  engine_kind kind_;
+  std::string reason_;
+
+  inbox posts_;
+  inbox hops_;
+  alignas(64) std::atomic<std::uintptr_t> owner_{0};  // 0, or a thread's mark; bit 0: borrowed
+  std::atomic<bool> sleeping_{false};
+  std::atomic<bool> stopped_{false};
+  std::atomic<long> foreign_work_{0};
+};
+
+}  // namespace fairway::detail

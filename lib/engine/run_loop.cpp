@@ -1,0 +1,261 @@
+#include "engine/port_core.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <stdexcept>
+#include <thread>
+
+namespace fairway::detail {
+
+// The run functions that this thread is inside of, innermost first. A handler of one port may run
+// another port.
+struct port_core::run_frame {
+  explicit run_frame(port_core& core) noexcept : owner{&core}, outer{innermost} {
+    innermost = this;
+  }
+  run_frame(const run_frame&) = delete;
+  run_frame& operator=(const run_frame&) = delete;
+  ~run_frame() { innermost = outer; }
+
+  port_core* owner;
+  run_frame* outer;
+  static thread_local run_frame* innermost;
+};
+thread_local port_core::run_frame* port_core::run_frame::innermost = nullptr;
+
+namespace {
+
+constexpr std::uintptr_t borrowed_mark = 1;
+
+// An address that is this thread's alone, for as long as it lives.
+std::uintptr_t this_thread_mark() noexcept {
+  alignas(8) static thread_local char mark;
+  return reinterpret_cast<std::uintptr_t>(&mark);
+}
+
+}  // namespace
+
+bool port_core::running_here() const noexcept {
+  for (run_frame* f = run_frame::innermost; f != nullptr; f = f->outer) {
+    if (f->owner == this) return true;
+  }
+  return false;
+}
+
+owned port_core::try_own() noexcept {
+  const std::uintptr_t me = this_thread_mark();
+  // Only this thread writes its own mark, so a relaxed load cannot miss it.
+  const std::uintptr_t seen = owner_.load(std::memory_order_relaxed);
+  owned how = owned::already;
+  if ((seen & ~borrowed_mark) != me) {
+    std::uintptr_t free = 0;
+    if (seen != 0 || !owner_.compare_exchange_strong(free, me | borrowed_mark,
+                                                     std::memory_order_acquire,
+                                                     std::memory_order_relaxed)) {
+      return owned::elsewhere;
+    }
+    how = owned::borrowed;
+  }
+  perform_hops();
+  return how;
+}
+
+void port_core::disown() noexcept {
+  for (;;) {
+    owner_.store(0, std::memory_order_release);
+    // A hop that came while this thread had the port found it taken: perform it now unless a new
+    // owner does.
+    if (hops_.empty() || try_own() != owned::borrowed) return;
+  }
+}
+
+void port_core::perform_hops() noexcept {
+  // A hop may initiate something, which comes here again: the outer call keeps the order.
+  if (performing_hops_) return;
+  performing_hops_ = true;
+  while (operation* op = hops_.take_all()) {
+    while (op != nullptr) {
+      operation* following = op->next;
+      op->perform(op, *this, act::run);
+      op = following;
+    }
+  }
+  performing_hops_ = false;
+}
+
+std::size_t port_core::run(std::size_t handlers_max, time_point until, patience how) {
+  const std::uintptr_t me = this_thread_mark();
+  for (;;) {
+    std::uintptr_t seen = 0;
+    if (owner_.compare_exchange_weak(seen, me, std::memory_order_acquire,
+                                     std::memory_order_relaxed)) {
+      break;
+    }
+    if (seen == 0) continue;  // spurious failure
+    if ((seen & ~borrowed_mark) == me || (seen & borrowed_mark) == 0) {
+      throw std::logic_error("fairway::completion_port: a thread is already inside run");
+    }
+    std::this_thread::yield();  // an initiating call on another thread: over in a moment
+  }
+  struct giving_back {
+    port_core& core;
+    ~giving_back() { core.disown(); }
+  } last{*this};
+  run_frame frame{*this};
+
+  // Inside run_one of an Asio context the thread has Asio's cache of coroutine frames.
+  std::size_t count = 0;
+  frames_.restart();
+  boost::asio::post(frames_, [&] { count = loop(handlers_max, until, how); });
+  frames_.run_one();
+  return count;
+}
+
+std::size_t port_core::loop(std::size_t handlers_max, time_point until, patience how) {
+  backend_.with([](auto& b) { b.attach(); });
+  std::size_t count = 0;
+  bool looked = false;
+  while (count < handlers_max && !stopped()) {
+    if (!ready_.empty() && handlers_since_look_ < options_.handlers_per_turn) {
+      if (run_ready_one()) ++count;
+      continue;
+    }
+    if (ready_.empty()) {
+      if (looked && how == patience::poll) break;
+      if (out_of_work()) {
+        stop();
+        break;
+      }
+      if (looked && how == patience::wait && until != time_point::max() &&
+          std::chrono::steady_clock::now() >= until) {
+        break;
+      }
+    }
+    look_around(until, how);
+    looked = true;
+  }
+  return count;
+}
+
+bool port_core::run_ready_one() {
+  operation* op = ready_.pop();
+  ++handlers_since_look_;
+  counts_.handlers_run.add();
+  op->perform(op, *this, act::run);
+  return true;
+}
+
+void port_core::look_around(time_point until, patience how) {
+  handlers_since_look_ = 0;
+  perform_hops();
+  accept_posts();
+  fire_deadlines();
+  release_delayed();
+  enter_kernel(until, how);
+  perform_hops();
+  accept_posts();
+  fire_deadlines();
+}
+
+void port_core::accept_posts() noexcept {
+  for (operation* op = posts_.take_all(); op != nullptr;) {
+    operation* following = op->next;
+    ready_.push(op);
+    op = following;
+  }
+}
+
+void port_core::fire_deadlines() noexcept {
+  if (timers_.next() == time_point::max()) return;
+  const time_point current = now();
+  while (io_op* op = timers_.pop_due(current)) {
+    counts_.timers.subtract();
+    if (op->kind == op_kind::timer) {
+      complete(*op, {}, 0);
+    } else {
+      op->flags |= op_timed_out;
+      cancel(*op);
+    }
+  }
+}
+
+void port_core::enter_kernel(time_point until, patience how) {
+  time_point wake_at = time_point::min();
+  if (how == patience::wait && ready_.empty() && delayed_ == nullptr) {
+    wake_at = until;
+    if (!manual_time()) wake_at = std::min(wake_at, timers_.next());
+    // From here a producer that pushes sees `sleeping_`, or this thread sees what it pushed.
+    sleeping_.store(true, std::memory_order_seq_cst);
+    if (!posts_.empty() || !hops_.empty() || stopped() || out_of_work() ||
+        (manual_time() && timers_.next() <= now())) {
+      wake_at = time_point::min();
+    }
+  }
+  backend_.with([&](auto& b) { b.wait(wake_at); });
+  // A producer that still sees true sends a wake that the next wait takes: harmless.
+  sleeping_.store(false, std::memory_order_relaxed);
+}
+
+bool port_core::out_of_work() const noexcept {
+  return local_work_ + foreign_work_.load(std::memory_order_seq_cst) <= 0 && ready_.empty() &&
+         posts_.empty() && hops_.empty() && delayed_ == nullptr;
+}
+
+void port_core::stop() noexcept {
+  stopped_.store(true, std::memory_order_seq_cst);
+  wake_if_sleeping();
+}
+
+bool port_core::stopped() const noexcept { return stopped_.load(std::memory_order_seq_cst); }
+
+void port_core::restart() noexcept { stopped_.store(false, std::memory_order_seq_cst); }
+
+void port_core::wake_if_sleeping() noexcept {
+  if (!sleeping_.load(std::memory_order_seq_cst)) return;
+  if (!sleeping_.exchange(false, std::memory_order_seq_cst)) return;
+  wake();
+}
+
+void port_core::wake() noexcept {
+  counts_.wakeups_sent.fetch_add(1, std::memory_order_relaxed);  // a plain count
+  backend_.with([](auto& b) { b.wake(); });
+}
+
+void port_core::post(operation* op) noexcept {
+  if (running_here()) {
+    ready_.push(op);
+    return;
+  }
+  posts_.push(op);
+  wake_if_sleeping();
+}
+
+void port_core::post_hop(operation* op) noexcept {
+  hops_.push(op);
+  wake_if_sleeping();
+  // The owner may have left between our look and our push; then nobody else would perform it
+  // before the next run, and a close would wait for that.
+  if (try_own() == owned::borrowed) disown();
+}
+
+void port_core::work_started() noexcept {
+  if (running_here()) {
+    ++local_work_;
+  } else {
+    foreign_work_.fetch_add(1, std::memory_order_seq_cst);
+  }
+}
+
+void port_core::work_finished() noexcept {
+  if (running_here()) {
+    --local_work_;
+  } else {
+    // The port may sleep with no other work: it must look again to return from run.
+    foreign_work_.fetch_sub(1, std::memory_order_seq_cst);
+    wake_if_sleeping();
+  }
+}
+
+}  // namespace fairway::detail
