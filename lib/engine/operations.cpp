@@ -195,6 +195,7 @@ void port_core::set_vecs(io_op& op, const io_vec* vecs, unsigned count) {
 }
 
 void port_core::add(io_object& object) noexcept {
+  std::lock_guard lock{objects_mutex_};
   object.next = objects_;
   if (objects_ != nullptr) objects_->previous = &object;
   objects_ = &object;
@@ -218,12 +219,11 @@ void port_core::release(io_object& object) noexcept {
     disarm_deadline(*op);
     timers_.remove(*op);
   }
-  if (object.previous != nullptr) {
-    object.previous->next = object.next;
-  } else {
-    objects_ = object.next;
+  {
+    std::lock_guard lock{objects_mutex_};
+    (object.previous != nullptr ? object.previous->next : objects_) = object.next;
+    if (object.next != nullptr) object.next->previous = object.previous;
   }
-  if (object.next != nullptr) object.next->previous = object.previous;
   object.destroy(&object);
 }
 

@@ -26,6 +26,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
 
 namespace fairway::detail {
@@ -119,6 +120,11 @@ class port_core {
   void retain(io_object& object) noexcept { ++object.references; }
   void release(io_object& object) noexcept;
   void close(io_object& object) noexcept;
+  // `call` must not release objects.
+  template <class Call>
+  void for_each_object(Call&& call) {
+    for (io_object* object = objects_; object != nullptr; object = object->next) call(*object);
+  }
 
   // --- memory ---
   block_pool& blocks() noexcept { return blocks_; }
@@ -157,6 +163,7 @@ class port_core {
   bool performing_hops_ = false;
   bool shutting_down_ = false;
   long local_work_ = 0;            // operations in flight and work counted on the owner's thread
+  std::mutex objects_mutex_;       // the list: objects may be made and not yet used on any thread
   io_object* objects_ = nullptr;   // all objects of this port
   operation* block_waiters_ = nullptr;  // receives without a buffer, oldest first
   operation* block_waiters_last_ = nullptr;
