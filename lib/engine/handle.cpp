@@ -22,7 +22,7 @@ void cancel_object(io_object* object) {
   port_core* core = object->core;
   if (core == nullptr) return;
   const auto cancel_all = [core, object] {
-    for (io_op* op : {object->read_side, object->write_side}) {
+    for (io_op* op : object->operations()) {
       if (op != nullptr) core->cancel(*op);
     }
   };

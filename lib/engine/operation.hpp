@@ -20,6 +20,7 @@
 
 #include <boost/system/error_code.hpp>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -122,6 +123,7 @@ struct io_object {
   io_object* next = nullptr;
   io_op* read_side = nullptr;   // accept, read, receive, receive_from, wait
   io_op* write_side = nullptr;  // connect, write, send_to, wait
+  io_op* extra_side = nullptr;  // steps of composite operations; null for most
   native_handle handle = no_handle;
   std::uint32_t references = 1;
   bool registered = false;    // the backend knows the handle
@@ -129,6 +131,9 @@ struct io_object {
   bool stream_like = true;    // zero bytes mean end of file (false for datagrams)
   bool listening = false;
   backend_notes os;
+  std::array<io_op*, 3> operations() const noexcept {
+    return {read_side, write_side, extra_side};
+  }
   operation release_hop;      // lets a foreign thread give back its handle without allocating
 };
 

@@ -204,8 +204,9 @@ void port_core::add(io_object& object) noexcept {
 void port_core::close(io_object& object) noexcept {
   if (object.closing) return;
   object.closing = true;
-  if (object.read_side != nullptr) cancel(*object.read_side);
-  if (object.write_side != nullptr) cancel(*object.write_side);
+  for (io_op* op : object.operations()) {
+    if (op != nullptr) cancel(*op);
+  }
   if (object.handle != no_handle) {
     backend_.with([&](auto& b) { b.close(object); });
   }
@@ -214,7 +215,7 @@ void port_core::close(io_object& object) noexcept {
 void port_core::release(io_object& object) noexcept {
   assert(object.references > 0);
   if (--object.references != 0) return;
-  for (io_op* op : {object.read_side, object.write_side}) {
+  for (io_op* op : object.operations()) {
     if (op == nullptr) continue;
     disarm_deadline(*op);
     timers_.remove(*op);

@@ -66,6 +66,7 @@ port_core::port_core(completion_port& port, const port_options& options)
       reason_{backend_.reason()} {}
 
 port_core::~port_core() {
+  forget_signals();
   // Handles that outlive the port keep their state; tell it that the port is gone.
   while (objects_ != nullptr) {
     io_object* object = objects_;
@@ -95,7 +96,7 @@ void port_core::discard_all() noexcept {
     }
     // What no backend has: timers, composites and receives that wait for a buffer.
     for (io_object* object = objects_; object != nullptr; object = object->next) {
-      for (io_op* op : {object->read_side, object->write_side}) {
+      for (io_op* op : object->operations()) {
         if (op == nullptr || !op->in_backend()) continue;
         found = true;
         if ((op->flags & op_waits_for_block) != 0) forget_block_waiter(*op);

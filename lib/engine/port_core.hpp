@@ -88,6 +88,11 @@ class port_core {
   void work_finished() noexcept;
   void wake_if_sleeping() noexcept;
   void wake() noexcept;
+  // Async-signal-safe: some signal is pending for this port.
+  void signalled() noexcept {
+    signalled_.store(true, std::memory_order_seq_cst);
+    wake_if_sleeping();
+  }
   port_statistics statistics() const noexcept;
   time_point now() const noexcept;  // the port's clock
   bool manual_time() const noexcept { return options_.clock != nullptr; }
@@ -120,9 +125,10 @@ class port_core {
   void retain(io_object& object) noexcept { ++object.references; }
   void release(io_object& object) noexcept;
   void close(io_object& object) noexcept;
-  // `call` must not release objects.
+  // `call` must neither make nor release objects.
   template <class Call>
   void for_each_object(Call&& call) {
+    std::lock_guard lock{objects_mutex_};
     for (io_object* object = objects_; object != nullptr; object = object->next) call(*object);
   }
 
@@ -146,6 +152,8 @@ class port_core {
   void perform_hops() noexcept;
   void accept_posts() noexcept;
   void fire_deadlines() noexcept;
+  void deliver_signals() noexcept;
+  void forget_signals() noexcept;
   void enter_kernel(time_point until, patience how);
   bool out_of_work() const noexcept;
   void apply_fault(io_op& op, error_code& ec, std::size_t& bytes) noexcept;
@@ -179,6 +187,7 @@ class port_core {
   alignas(64) std::atomic<std::uintptr_t> owner_{0};  // 0, or a thread's mark; bit 0: borrowed
   std::atomic<bool> sleeping_{false};
   std::atomic<bool> stopped_{false};
+  std::atomic<bool> signalled_{false};
   std::atomic<long> foreign_work_{0};
 };
 

@@ -157,6 +157,11 @@ void port_core::look_around(time_point until, patience how) {
   perform_hops();
   accept_posts();
   fire_deadlines();
+  // Looked at relaxed first: the exchange below pairs with the handler's store.
+  if (signalled_.load(std::memory_order_relaxed) &&
+      signalled_.exchange(false, std::memory_order_seq_cst)) {
+    deliver_signals();
+  }
 }
 
 void port_core::accept_posts() noexcept {
@@ -189,6 +194,7 @@ void port_core::enter_kernel(time_point until, patience how) {
     // From here a producer that pushes sees `sleeping_`, or this thread sees what it pushed.
     sleeping_.store(true, std::memory_order_seq_cst);
     if (!posts_.empty() || !hops_.empty() || stopped() || out_of_work() ||
+        signalled_.load(std::memory_order_seq_cst) ||
         (manual_time() && timers_.next() <= now())) {
       wake_at = time_point::min();
     }

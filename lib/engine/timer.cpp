@@ -7,7 +7,7 @@ namespace fairway::detail {
 namespace {
 
 struct timer_state : io_object {
-  explicit timer_state(port_core& core) : io_object{core, &destroy_it} {
+  explicit timer_state(port_core& owner) : io_object{owner, &destroy_it} {
     waiting.object = this;
     read_side = &waiting;
   }

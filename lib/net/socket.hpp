@@ -32,6 +32,11 @@ result<void> shutdown(native_handle handle, half which);
 void close(native_handle handle) noexcept;
 // What an adopted descriptor is; an error for something that is no socket.
 result<facts> inspect(native_handle handle);
+// Before a listener binds. POSIX: SO_REUSEADDR when `reuse`. Windows: SO_EXCLUSIVEADDRUSE always,
+// because SO_REUSEADDR there lets others take the endpoint over.
+result<void> claim_address(native_handle handle, bool reuse);
+// Removes the file of a unix-domain listener; nothing for other endpoints.
+void remove_path(const endpoint& local) noexcept;
 // Removes a stale unix-domain socket file that nobody listens on; not an error when there is none.
 void remove_stale_path(const endpoint& local) noexcept;
 

@@ -170,7 +170,7 @@ void port::on_event(io_object& object, unsigned events) noexcept {
   if ((events & EPOLLOUT) != 0) bits |= writable;
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) bits |= readable | hung_up;
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) bits |= writable;
-  for (io_op* op : {object.read_side, object.write_side}) {
+  for (io_op* op : object.operations()) {
     if (op == nullptr || !op->in_backend() || (op->flags & op_waits_for_block) != 0) continue;
     if (op->kind == op_kind::timer || op->kind == op_kind::composite) continue;
     const std::uint32_t wanted = side_of(*op);

@@ -1,0 +1,169 @@
+#include <fairway/net/stream.hpp>
+
+#include "engine/port_core.hpp"
+#include "net/objects.hpp"
+#include "net/socket.hpp"
+
+#include <boost/asio/error.hpp>
+
+#include <cassert>
+#include <memory>
+
+namespace fairway::detail {
+
+namespace {
+
+void limit(io_object& object, io_op& op, duration most) {
+  if (most > duration::zero()) object.core->arm_deadline(op, object.core->now() + most);
+}
+
+duration read_limit(const io_object& object) noexcept {
+  return object.stream_like ? static_cast<const stream_state&>(object).limits.read : duration{};
+}
+duration write_limit(const io_object& object) noexcept {
+  return object.stream_like ? static_cast<const stream_state&>(object).limits.write : duration{};
+}
+
+// No bytes wanted: nothing to ask the kernel.
+bool ended_empty(io_object& object, io_op& op, const buffer_list& buffers) noexcept {
+  if (buffers.size() != 0 || !object.stream_like) return false;
+  object.core->complete(op, {}, 0);
+  return true;
+}
+
+}  // namespace
+
+io_op* claim_read(io_object& object) noexcept {
+  return object.read_side->idle() ? object.read_side : nullptr;
+}
+
+io_op* claim_write(io_object& object) noexcept {
+  return object.write_side->idle() ? object.write_side : nullptr;
+}
+
+void start_read(io_object& object, io_op& op, const buffer_list& buffers) {
+  op.kind = op_kind::read;
+  if (ended_empty(object, op, buffers)) return;
+  object.core->set_vecs(op, buffers.data(), buffers.size());
+  limit(object, op, read_limit(object));
+  object.core->start(op);
+}
+
+void start_write(io_object& object, io_op& op, const buffer_list& buffers) {
+  op.kind = op_kind::write;
+  if (ended_empty(object, op, buffers)) return;
+  object.core->set_vecs(op, buffers.data(), buffers.size());
+  op.address = nullptr;
+  op.address_bytes = 0;
+  limit(object, op, write_limit(object));
+  object.core->start(op);
+}
+
+void start_receive(io_object& object, io_op& op) {
+  op.kind = op_kind::receive;
+  limit(object, op, read_limit(object));
+  object.core->start(op);
+}
+
+void start_wait(io_object& object, io_op& op, wait_side side) {
+  op.kind = op_kind::wait;
+  op.waiting = side == wait_side::read    ? wait_for::read
+               : side == wait_side::write ? wait_for::write
+                                          : wait_for::error;
+  object.core->start(op);
+}
+
+transfer_values take_transfer(io_op& op) noexcept { return {op.ec, op.bytes}; }
+
+received take_received(io_op& op) noexcept {
+  if (op.block == nullptr) return {};
+  return {std::exchange(op.block, nullptr), op.bytes};
+}
+
+void give_received(receive_block* block) noexcept {
+  port_core* core = block->core;
+  if (core == nullptr) {
+    ::operator delete(block);
+    return;
+  }
+  if (ownership here{*core}) {
+    core->give_block(*block);
+  } else {
+    enqueue_hop(*core, &block->hop);
+  }
+}
+
+const std::byte* received_data(const receive_block* block) noexcept {
+  return const_cast<receive_block*>(block)->data();
+}
+
+io_object* make_stream(completion_port& port, native_handle handle) {
+  try {
+    return new stream_state{core_of(port), handle};
+  } catch (...) {
+    sockets::close(handle);
+    throw;
+  }
+}
+
+void close_native(std::uintptr_t handle) noexcept { sockets::close(handle); }
+
+result<io_object*> adopt_stream(completion_port& port, std::uintptr_t handle) {
+  auto found = sockets::inspect(handle);
+  if (!found) return found.error();
+  if (found.value().kind != sockets::type::stream || found.value().listening) {
+    return boost::system::error_code{boost::asio::error::invalid_argument};
+  }
+  return new stream_state{core_of(port), handle};
+}
+
+std::uintptr_t handle_of(const io_object* object) noexcept {
+  return object == nullptr || object->closing ? no_handle : object->handle;
+}
+
+completion_port* port_pointer(const io_object* object) noexcept {
+  assert(object != nullptr && "an empty stream, listener or datagram has no executor");
+  return &port_of(*object);
+}
+
+result<endpoint> local_endpoint_of(const io_object* object) {
+  return sockets::local_endpoint(handle_of(object));
+}
+
+result<endpoint> remote_endpoint_of(const io_object* object) {
+  return sockets::remote_endpoint(handle_of(object));
+}
+
+result<void> shutdown_stream(io_object* object, shutdown_kind which) {
+  using sockets::half;
+  const half h = which == shutdown_kind::receive ? half::receive
+                 : which == shutdown_kind::send  ? half::send
+                                                 : half::both;
+  return sockets::shutdown(handle_of(object), h);
+}
+
+void set_stream_timeouts(io_object* object, const timeouts& limits) {
+  assert(object != nullptr);
+  auto* state = static_cast<stream_state*>(object);
+  if (ownership here{*state->core}) {
+    state->limits = limits;
+  } else {
+    initiation<void>::hop(*state->core, [state, limits] { state->limits = limits; });
+  }
+}
+
+result<std::uintptr_t> release_stream(io_object* object) {
+  if (handle_of(object) == no_handle) {
+    return boost::system::error_code{boost::asio::error::bad_descriptor};
+  }
+  ownership here{*object->core};
+  if (!here || !object->read_side->idle() || !object->write_side->idle()) {
+    return boost::system::error_code{boost::asio::error::in_progress};
+  }
+  const native_handle handle =
+      object->core->with_backend([&](auto& b) { return b.release(*object); });
+  object->closing = true;
+  return handle;
+}
+
+}  // namespace fairway::detail
