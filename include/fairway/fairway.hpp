@@ -1,0 +1,17 @@
+// Everything of Fairway's engine and net layers in one include.
+#pragma once
+
+#include <fairway/as_result.hpp>
+#include <fairway/engine/clock.hpp>
+#include <fairway/engine/completion_port.hpp>
+#include <fairway/engine/port_group.hpp>
+#include <fairway/engine/signals.hpp>
+#include <fairway/engine/timer.hpp>
+#include <fairway/net/datagram.hpp>
+#include <fairway/net/endpoint.hpp>
+#include <fairway/net/listener.hpp>
+#include <fairway/net/received.hpp>
+#include <fairway/net/socket_options.hpp>
+#include <fairway/net/stream.hpp>
+#include <fairway/result.hpp>
+#include <fairway/version.hpp>
