@@ -3,6 +3,7 @@
 function(fairway_warnings target)
   if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
     target_compile_options(${target} PRIVATE
+      -Wall -Wextra -Wpedantic -Wshadow -Woverloaded-virtual -Wold-style-cast)
     if(FAIRWAY_WERROR)
       target_compile_options(${target} PRIVATE -Werror)
     endif()

@@ -1,4 +1,6 @@
 // Everything of Fairway's engine and net layers in one include.
+//
+// Convenient for programs; libraries include what they name, which compiles faster.
 #pragma once
 
 #include <fairway/as_result.hpp>

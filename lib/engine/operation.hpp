@@ -42,7 +42,7 @@ enum class op_kind : std::uint8_t {
   send_to,       // vecs, address (empty: connected peer)
   wait,          // readiness, `wait_for`
   timer,         // no object handle; ends by its deadline
-  composite      // made of other operations (connector, listener, signals); never given to a backend
+  composite      // made of other operations (connector, listener); never given to a backend
 };
 enum class op_state : std::uint8_t { idle, started, pending, completing };
 enum class wait_for : std::uint8_t { read, write, error };

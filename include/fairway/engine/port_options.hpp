@@ -1,4 +1,6 @@
-// What a completion port is made with. Every field has a safe default; nothing is unbounded.
+// What a completion port is made with.
+//
+// Every field has a safe default and nothing is unbounded; values out of range are brought into it.
 #pragma once
 
 #include <cstddef>

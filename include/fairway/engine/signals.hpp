@@ -1,13 +1,14 @@
 // Process signals as an awaitable: SIGINT, SIGTERM and SIGHUP, console control events on Windows.
 //
-//   fairway::signals quit{port, {fairway::signal_kind::interrupt, fairway::signal_kind::terminate}};
+//   using enum fairway::signal_kind;
+//   fairway::signals quit{port, {interrupt, terminate}};
 //   auto which = co_await quit.async_wait();
 //
 // While a `signals` for a kind exists its default action (ending the process) is off; when the last
 // one is destroyed, what was there before is back. A signal that comes while nobody waits is kept
 // for the next wait, once a kind. Every `signals` of the process that watches a kind sees it.
-// No thread is started: the handler stores a bit and wakes the ports concerned (Windows runs console
-// handlers on a thread of its own).
+// No thread is started: the handler stores a bit and wakes the ports concerned (Windows runs
+// console handlers on a thread of its own).
 //
 // On Windows: interrupt is CTRL_C, terminate is CTRL_BREAK, hangup is CTRL_CLOSE, log-off and
 // shutdown. At most 64 `signals` exist at a time; the constructor throws `std::length_error`.

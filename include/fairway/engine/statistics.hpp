@@ -1,4 +1,6 @@
-// What a port counts about itself. Always on; reading it stops nothing.
+// What a port counts about itself.
+//
+// Always on; reading it stops nothing. Each number is exact, but they are not read at one moment.
 #pragma once
 
 #include <cstdint>

@@ -3,8 +3,8 @@
 //   auto e = fairway::endpoint::parse("[::1]:8080");   // or "127.0.0.1:80", "unix:/run/x.sock",
 //                                                      // "unix:@name" (abstract, Linux)
 //
-// A value of 128 bytes: copied without allocation, compared, ordered, hashed, and converted from and
-// to Asio's TCP and UDP endpoints. The bytes inside are the system's own socket address.
+// A value of 128 bytes: copied without allocation, compared, ordered, hashed, and converted from
+// and to Asio's TCP and UDP endpoints. The bytes inside are the system's own socket address.
 //
 // Threads: as any value.
 #pragma once

@@ -12,8 +12,9 @@
 // about 100 bytes live in the stream's state; larger handlers use recycled blocks of the port.
 //
 // Threads: calls on one stream must not overlap. Its port's thread is the fast way; from another
-// thread each call is moved to the port (one allocation, a wake-up if the port sleeps). Cancellation
-// signals are emitted on the port's thread or while nobody runs it.
+// thread each call is moved to the port (one allocation, a wake-up if the port sleeps), and what it
+// did is seen by the observers once the port has taken it. Cancellation signals are emitted on the
+// port's thread or while nobody runs it.
 // Lifetime: destroying a stream closes it. The port should outlive it; if it does not, the stream
 // is closed then and must not be used again.
 #pragma once
