@@ -6,7 +6,8 @@
 // Each option is a struct with one `value` (or named fields) and says which system option it is.
 // The platform's numbers stay inside the library. An option that a platform lacks answers
 // "operation not supported"; a value outside the documented range "invalid argument" before
-// any system call. Sources: socket(7), tcp(7), ip(7), ipv6(7), and Microsoft's "Winsock socket options".
+// any system call. Sources: socket(7), tcp(7), ip(7), ipv6(7), and Microsoft's page "Winsock socket
+// options".
 //
 // Threads: as the object they are set on.
 #pragma once
