@@ -289,7 +289,7 @@ void connector_state::cancel_attempt(std::size_t index) noexcept {
   }
 }
 
-void connector_state::conclude(std::size_t index, error_code ec) noexcept {
+void connector_state::conclude([[maybe_unused]] std::size_t index, error_code ec) noexcept {
   assert((index == connect_plan::no_attempt) == !winner);
   drop_look_up();
   core->complete(connecting, ec, 0);
