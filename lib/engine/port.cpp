@@ -100,7 +100,9 @@ void port_core::discard_all() noexcept {
         if (op == nullptr || !op->in_backend()) continue;
         found = true;
         if ((op->flags & op_waits_for_block) != 0) forget_block_waiter(*op);
-        complete(*op, boost::asio::error::operation_aborted, 0);
+        // A composite lets go of what it is made of, and of what it has asked of other threads.
+        if (op->kind == op_kind::composite) op->on_cancel(*op);
+        if (op->in_backend()) complete(*op, boost::asio::error::operation_aborted, 0);
       }
     }
   }
