@@ -169,6 +169,10 @@ std::uint32_t attach_handler(io_op& op, handler_base* handler) noexcept {
 }
 void finish(io_op& op) noexcept { op.object->core->finish(op); }
 
+void fail_for_memory(io_op& op) noexcept {
+  op.object->core->complete(op, boost::asio::error::no_memory, 0);
+}
+
 void cancel_operation(io_op& op, std::uint32_t generation) noexcept {
   ownership here{*op.object->core};
   if (here && op.generation == generation) op.object->core->cancel(op);

@@ -95,6 +95,11 @@ class port_core {
   }
   port_statistics statistics() const noexcept;
   time_point now() const noexcept;  // the port's clock
+  // `now() + time`, or never when that is beyond what the clock can tell.
+  time_point after(duration time) const noexcept {
+    const time_point start = now();
+    return time > time_point::max() - start ? time_point::max() : start + time;
+  }
   bool manual_time() const noexcept { return options_.clock != nullptr; }
 
   // --- operations ---

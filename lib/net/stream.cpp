@@ -14,7 +14,7 @@ namespace fairway::detail {
 namespace {
 
 void limit(io_object& object, io_op& op, duration most) {
-  if (most > duration::zero()) object.core->arm_deadline(op, object.core->now() + most);
+  if (most > duration::zero()) object.core->arm_deadline(op, object.core->after(most));
 }
 
 duration read_limit(const io_object& object) noexcept {

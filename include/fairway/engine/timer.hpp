@@ -54,7 +54,11 @@ class timer {
     cancel();
     expiry_ = when;
   }
-  void expires_after(duration after) { expires_at(port_->now() + after); }
+  // A time beyond what the clock can tell means never.
+  void expires_after(duration after) {
+    const time_point now = port_->now();
+    expires_at(after > time_point::max() - now ? time_point::max() : now + after);
+  }
   time_point expiry() const noexcept { return expiry_; }
 
   // Completes when the deadline has passed; at once, through the port's queue, when it already has.

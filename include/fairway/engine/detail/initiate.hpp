@@ -58,6 +58,7 @@ void* handler_memory(io_op& op, std::size_t bytes);
 void free_handler_memory(io_op& op, void* memory, std::size_t bytes) noexcept;
 std::uint32_t attach_handler(io_op& op, handler_base* handler) noexcept;
 void finish(io_op& op) noexcept;
+void fail_for_memory(io_op& op) noexcept;
 void cancel_operation(io_op& op, std::uint32_t generation) noexcept;
 
 // Any thread.
@@ -247,8 +248,12 @@ void begin(io_object& object, Handler& handler, const Args&... args) {
   auto slot = boost::asio::get_associated_cancellation_slot(handler);
   auto* holder = handler_holder<Op, Handler>::make(*op, std::move(handler), port);
   const std::uint32_t generation = attach_handler(*op, holder);
-  if (slot.is_connected()) slot.template emplace<cancel_request>(cancel_request{op, generation});
-  Op::start(object, *op, args...);
+  try {
+    if (slot.is_connected()) slot.template emplace<cancel_request>(cancel_request{op, generation});
+    Op::start(object, *op, args...);
+  } catch (const std::bad_alloc&) {
+    fail_for_memory(*op);
+  }
 }
 
 template <class Op>
