@@ -60,8 +60,8 @@ void with_own_network(Test test) {
 
 /// A directory that is empty at first and gone at last.
 struct scratch_directory {
-  scratch_directory()
-      : path((std::filesystem::temp_directory_path() / ("connect" + std::string(6, 'X'))).string()) {
+  scratch_directory() : path(std::filesystem::temp_directory_path().string()) {
+    path += "/connect" + std::string(6, 'X');
     REQUIRE(::mkdtemp(path.data()) != nullptr);
   }
   ~scratch_directory() { std::filesystem::remove_all(path); }
