@@ -128,10 +128,11 @@ std::size_t port_core::loop(std::size_t handlers_max, time_point until, patience
         stop();
         break;
       }
-      if (looked && how == patience::wait && until != time_point::max() &&
-          std::chrono::steady_clock::now() >= until) {
-        break;
-      }
+    }
+    // Also with handlers ready: a chain of them must not outlast the time.
+    if (looked && how == patience::wait && until != time_point::max() &&
+        std::chrono::steady_clock::now() >= until) {
+      break;
     }
     look_around(until, how);
     looked = true;
