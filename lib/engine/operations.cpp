@@ -217,8 +217,7 @@ void port_core::release(io_object& object) noexcept {
   if (--object.references != 0) return;
   for (io_op* op : object.operations()) {
     if (op == nullptr) continue;
-    disarm_deadline(*op);
-    timers_.remove(*op);
+    forget_deadline(*op);
   }
   {
     std::lock_guard lock{objects_mutex_};

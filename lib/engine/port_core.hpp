@@ -113,6 +113,11 @@ class port_core {
   void begin_waiting(io_op& op) noexcept { op.state = op_state::pending; }
   void arm_deadline(io_op& op, time_point when);
   void disarm_deadline(io_op& op) noexcept;
+  // The heap of deadlines no longer refers to the operation.
+  void forget_deadline(io_op& op) noexcept {
+    disarm_deadline(op);
+    timers_.remove(op);
+  }
   void finish(io_op& op) noexcept;
   void attach(io_op& op, handler_base* handler) noexcept;
   // Copies a gather or scatter list into the operation. Throws std::bad_alloc.

@@ -2,26 +2,55 @@
 
 #include "engine/port_core.hpp"
 
+#include <memory>
+#include <utility>
+
 namespace fairway::detail {
 
 namespace {
 
+// A timer that is set again is awaited again before the handler of the ended wait has run, so one
+// operation is not enough; the further ones are made when first needed and kept.
 struct timer_state : io_object {
+  struct spare {
+    io_op waiting{op_kind::timer};
+    std::unique_ptr<spare> next;
+  };
+
   explicit timer_state(port_core& owner) : io_object{owner, &destroy_it} {
     waiting.object = this;
     read_side = &waiting;
   }
   static void destroy_it(io_object* object) noexcept { delete static_cast<timer_state*>(object); }
 
+  io_op* idle_operation() {
+    if (waiting.idle()) return &waiting;
+    for (spare* s = spares.get(); s != nullptr; s = s->next.get()) {
+      if (s->waiting.idle()) return &s->waiting;
+    }
+    auto made = std::make_unique<spare>();
+    made->waiting.object = this;
+    made->next = std::move(spares);
+    spares = std::move(made);
+    return &spares->waiting;
+  }
+
   io_op waiting{op_kind::timer};
+  std::unique_ptr<spare> spares;  // null: never needed
 };
 
 }  // namespace
 
 io_object* make_timer(completion_port& port) { return new timer_state{core_of(port)}; }
 
-io_op* timer_wait::claim(io_object& object) noexcept {
-  return object.read_side->idle() ? object.read_side : nullptr;
+io_op* timer_wait::claim(io_object& object) {
+  if (object.read_side->idle()) return object.read_side;
+  if (object.read_side->in_backend()) return nullptr;
+  // The last wait has ended and its handler is still queued.
+  io_op* next = static_cast<timer_state&>(object).idle_operation();
+  object.core->forget_deadline(*object.read_side);
+  object.read_side = next;
+  return next;
 }
 
 void timer_wait::start(io_object& object, io_op& op, port_clock::time_point when) {

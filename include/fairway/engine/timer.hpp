@@ -26,7 +26,7 @@ namespace detail {
 io_object* make_timer(completion_port& port);
 
 struct timer_wait {
-  static io_op* claim(io_object& object) noexcept;
+  static io_op* claim(io_object& object);
   static void start(io_object& object, io_op& op, port_clock::time_point when);
   static std::tuple<boost::system::error_code> take(io_op& op) noexcept;
   static std::tuple<boost::system::error_code> failure(boost::system::error_code ec) noexcept {
