@@ -1,0 +1,69 @@
+#include "support/allocation_count.hpp"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+
+namespace support {
+
+namespace {
+// Constant initialisation: the first allocation of a thread may come before any constructor.
+thread_local constinit std::uint64_t count = 0;
+}  // namespace
+
+std::uint64_t allocations_of_this_thread() noexcept { return count; }
+
+}  // namespace support
+
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#if defined(__GLIBC__)
+
+// glibc's own names for what is replaced here (its manual, "Replacing malloc").
+extern "C" {
+void* __libc_malloc(std::size_t bytes);
+void* __libc_calloc(std::size_t count, std::size_t bytes);
+void* __libc_realloc(void* block, std::size_t bytes);
+void* __libc_memalign(std::size_t alignment, std::size_t bytes);
+
+void* malloc(std::size_t bytes) {
+  ++support::count;
+  return __libc_malloc(bytes);
+}
+void* calloc(std::size_t count, std::size_t bytes) {
+  ++support::count;
+  return __libc_calloc(count, bytes);
+}
+void* realloc(void* block, std::size_t bytes) {
+  ++support::count;
+  return __libc_realloc(block, bytes);
+}
+void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
+  ++support::count;
+  return __libc_memalign(alignment, bytes);
+}
+void* memalign(std::size_t alignment, std::size_t bytes) {
+  ++support::count;
+  return __libc_memalign(alignment, bytes);
+}
+int posix_memalign(void** block, std::size_t alignment, std::size_t bytes) {
+  ++support::count;
+  void* made = __libc_memalign(alignment, bytes);
+  if (made == nullptr) return ENOMEM;
+  *block = made;
+  return 0;
+}
+}
+
+#elif defined(_WIN32)
+
+void* operator new(std::size_t bytes) {
+  ++support::count;
+  if (void* made = std::malloc(bytes == 0 ? 1 : bytes)) return made;
+  throw std::bad_alloc{};
+}
+void operator delete(void* block) noexcept { std::free(block); }
+void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+
+#endif
+#endif
