@@ -1,0 +1,214 @@
+// async_receive: bytes in the engine's buffers, and what happens when those are all out.
+
+#include "support/net.hpp"
+
+#include <array>
+
+using namespace support;
+using fairway::completion_port;
+using fairway::condition;
+using fairway::received;
+
+namespace {
+
+fairway::port_options buffers(unsigned count, std::size_t bytes = 4096) {
+  fairway::port_options options;
+  options.receive_buffers_max = count;
+  options.receive_buffer_bytes = bytes;
+  return options;
+}
+
+}  // namespace
+
+TEST_CASE("a receive delivers what the peer wrote, over each family") {
+  for (const auto& local : loopback_endpoints()) {
+    CAPTURE(local.to_string());
+    completion_port port;
+    auto [stream, peer] = connect_peer(port, local);
+    received_bytes got;
+    stream.async_receive(got.record());
+    drain(port);
+    CHECK(got.calls == 0);
+    peer.write("hello");
+    pump(port, [&] { return got.done(); });
+    CHECK(!got.ec);
+    CHECK(text_of(got.value) == "hello");
+    CHECK(got.value.bytes().size() == 5);
+    CHECK(got.value.buffer().size() == 5);
+  }
+}
+
+TEST_CASE("a moved received is empty, and the bytes are in the new one") {
+  completion_port port;
+  auto [stream, peer] = connect_peer(port);
+  peer.write("abc");
+  received_bytes got;
+  stream.async_receive(got.record());
+  pump(port, [&] { return got.done(); });
+  received first = std::move(got.value);
+  CHECK(got.value.empty());
+  CHECK(got.value.data() == nullptr);
+  received second;
+  second = std::move(first);
+  CHECK(first.size() == 0);
+  CHECK(text_of(second) == "abc");
+  auto& self = second;
+  second = std::move(self);
+  CHECK(text_of(second) == "abc");
+}
+
+TEST_CASE("more bytes than a buffer holds come in several receives") {
+  completion_port port{buffers(4, 512)};
+  auto [stream, peer] = connect_peer(port);
+  const std::string bytes = seeded{20}.bytes(5000);
+  peer.write(bytes);
+  std::string all;
+  while (all.size() < bytes.size()) {
+    received_bytes got;
+    stream.async_receive(got.record());
+    pump(port, [&] { return got.done(); });
+    REQUIRE(!got.ec);
+    REQUIRE(got.value.size() > 0);
+    REQUIRE(got.value.size() <= 512);
+    all += text_of(got.value);
+  }
+  CHECK((all == bytes));
+}
+
+TEST_CASE("when all buffers are out a receive waits until one comes back") {
+  completion_port port{buffers(1)};
+  auto one = connect_peer(port);
+  auto two = connect_peer(port);
+  one.peer.write("first");
+  received_bytes held;
+  one.stream.async_receive(held.record());
+  pump(port, [&] { return held.done(); });
+  two.peer.write("second");
+  received_bytes waits;
+  two.stream.async_receive(waits.record());
+  drain(port);
+  port.run_one_for(20ms);
+  CHECK(waits.calls == 0);
+  CHECK(text_of(held.value) == "first");
+  held.value = {};
+  pump(port, [&] { return waits.done(); });
+  CHECK(!waits.ec);
+  CHECK(text_of(waits.value) == "second");
+}
+
+TEST_CASE("with one buffer many streams make progress, byte for byte") {
+  completion_port port{buffers(1, 512)};
+  constexpr std::size_t streams = 20;
+  std::vector<half_pair> all;
+  std::vector<std::string> sent;
+  std::vector<std::string> got(streams);
+  std::vector<bool> ended(streams);
+  for (std::size_t i = 0; i < streams; ++i) {
+    all.push_back(connect_peer(port));
+    sent.push_back(seeded{30 + i}.bytes(3000 + i));
+    all.back().peer.write(sent.back());
+    all.back().peer.shutdown_send();
+  }
+  for (std::size_t i = 0; i < streams; ++i) {
+    asio::co_spawn(
+        port,
+        [](fairway::stream& s, std::string& into) -> coroutine<void> {
+          while (auto r = co_await s.async_receive()) into += text_of(r.value());
+        }(all[i].stream, got[i]),
+        [&ended, i](std::exception_ptr) { ended[i] = true; });
+  }
+  pump(port, [&] { return std::find(ended.begin(), ended.end(), false) == ended.end(); });
+  for (std::size_t i = 0; i < streams; ++i) CHECK((got[i] == sent[i]));
+}
+
+TEST_CASE("a receive that waits for a buffer can be cancelled, closed and timed out") {
+  fairway::manual_clock clock;
+  auto options = buffers(1);
+  options.clock = &clock;
+  completion_port port{options};
+  auto holder = connect_peer(port);
+  holder.peer.write("x");
+  received_bytes held;
+  holder.stream.async_receive(held.record());
+  pump(port, [&] { return held.done(); });
+  auto one = connect_peer(port);
+  auto two = connect_peer(port);
+  auto three = connect_peer(port);
+  auto four = connect_peer(port);
+  received_bytes cancelled, closed, late, served;
+  for (auto* each : {&one, &two, &three, &four}) each->peer.write("y");
+  three.stream.set_timeouts({.read = 1s});
+  one.stream.async_receive(cancelled.record());
+  two.stream.async_receive(closed.record());
+  three.stream.async_receive(late.record());
+  four.stream.async_receive(served.record());
+  drain(port);
+  one.stream.cancel();
+  two.stream.close();
+  clock.advance(1s);
+  pump(port, [&] { return cancelled.done() && closed.done() && late.done(); });
+  CHECK(cancelled.ec == condition::aborted);
+  CHECK(closed.ec == condition::aborted);
+  CHECK(late.ec == condition::timed_out);
+  CHECK(served.calls == 0);
+  held.value = {};
+  pump(port, [&] { return served.done(); });
+  CHECK(text_of(served.value) == "y");
+  served.value = {};
+  // What the cancelled one left in the socket is still there.
+  received_bytes again;
+  one.stream.async_receive(again.record());
+  pump(port, [&] { return again.done(); });
+  CHECK(text_of(again.value) == "y");
+}
+
+TEST_CASE("a reset while a receive waits for a buffer is told once there is one") {
+  completion_port port{buffers(1)};
+  auto holder = connect_peer(port);
+  auto other = connect_peer(port);
+  holder.peer.write("x");
+  received_bytes held;
+  holder.stream.async_receive(held.record());
+  pump(port, [&] { return held.done(); });
+  received_bytes waits;
+  other.stream.async_receive(waits.record());
+  drain(port);
+  other.peer.reset();
+  held.value = {};
+  pump(port, [&] { return waits.done(); });
+  CHECK(waits.ec == condition::reset);
+}
+
+TEST_CASE("a received outlives its stream and its port") {
+  received kept;
+  {
+    completion_port port;
+    auto [stream, peer] = connect_peer(port);
+    peer.write("kept");
+    received_bytes got;
+    stream.async_receive(got.record());
+    pump(port, [&] { return got.done(); });
+    kept = std::move(got.value);
+    stream.close();
+    drain(port);
+    CHECK(text_of(kept) == "kept");
+  }
+  CHECK(text_of(kept) == "kept");
+}
+
+TEST_CASE("a received goes back to its port from another thread") {
+  completion_port port{buffers(1)};
+  auto [stream, peer] = connect_peer(port);
+  for (int i = 0; i < 50; ++i) {
+    peer.write("x");
+    received_bytes got;
+    stream.async_receive(got.record());
+    pump(port, [&] { return got.done(); });
+    REQUIRE(!got.ec);
+    std::thread elsewhere{[r = std::move(got.value)]() mutable { r = {}; }};
+    // Runs the port meanwhile, so that the buffer comes back by a hop or by borrowing.
+    port.poll();
+    elsewhere.join();
+    if (port.stopped()) port.restart();
+  }
+}
