@@ -28,7 +28,7 @@ namespace fairway {
 struct datagram_options {
   bool reuse_address = false;
   bool reuse_port = false;       // Linux: spread datagrams among sockets on one endpoint
-  std::optional<bool> v6_only;   // empty: dual stack for the any address
+  std::optional<bool> v6_only{};  // empty: dual stack for the any address
 };
 
 namespace detail {

@@ -40,7 +40,7 @@ struct listen_options {
   bool reuse_port = false;
 
   // IPv6 only, or IPv4 as well (dual stack); empty: dual stack for the any address.
-  std::optional<bool> v6_only;
+  std::optional<bool> v6_only{};
 
   // What accepted TCP streams get.
   bool no_delay = true;
