@@ -22,7 +22,8 @@ std::size_t fill(completion_port& port, fairway::stream& s, const std::string& b
   std::size_t sent = 0;
   for (;;) {
     put = {};
-    s.async_write_some(asio::buffer(bytes) + sent, asio::bind_cancellation_slot(slot, put.record()));
+    s.async_write_some(asio::buffer(bytes) + sent,
+                       asio::bind_cancellation_slot(slot, put.record()));
     drain(port);
     if (!put.done()) return sent;
     REQUIRE(!put.ec);
