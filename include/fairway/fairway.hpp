@@ -10,6 +10,7 @@
 #include <fairway/engine/signals.hpp>
 #include <fairway/engine/timer.hpp>
 #include <fairway/net/connect_options.hpp>
+#include <fairway/io.hpp>
 #include <fairway/net/connector.hpp>
 #include <fairway/net/datagram.hpp>
 #include <fairway/net/endpoint.hpp>
@@ -18,4 +19,5 @@
 #include <fairway/net/socket_options.hpp>
 #include <fairway/net/stream.hpp>
 #include <fairway/result.hpp>
+#include <fairway/task.hpp>
 #include <fairway/version.hpp>

@@ -147,5 +147,20 @@ listed() {
   listed tests/CMakeLists.txt tests
 } | rule 'every source is in its CMake list'
 
+# A sample marks its quotation with two lines `// [README name]`; README has `<!-- FILE name -->`
+# before the block of code.
+if [ -f README.md ]; then
+  grep -oE '^<!-- [^ ]+ [^ ]+ -->' README.md | while read -r _ file name _; do
+    awk -v mark="// [README $name]" '$0 == mark { inside = !inside; next } inside' "$file" \
+      >"$scratch/quoted" 2>/dev/null
+    awk -v mark="<!-- $file $name -->" '
+      $0 == mark { found = 1; next }
+      found && /^```/ { if (inside) exit; inside = 1; next }
+      inside' README.md >"$scratch/readme"
+    [ -s "$scratch/quoted" ] && cmp -s "$scratch/quoted" "$scratch/readme" ||
+      echo "README.md: the block '$name' differs from $file"
+  done
+fi | rule 'the code in README is cut from compiled samples'
+
 awk '{ count[$1]++ } END { print count["passed"] + 0 " passed, " count["failed"] + 0 " failed"
   exit count["failed"] > 0 }' "$scratch/verdicts"
