@@ -7,7 +7,11 @@
 //
 //   if (ec == fairway::condition::reset) ...
 //
+// A code has at most one condition, so a chain of comparisons needs no order. Codes of name
+// look-ups have none, and neither has what is no failure of a connection (would block, ...).
 // `error` is Fairway's own category, for what no system has a word for.
+//
+// Comparing costs two look-ups in a table and no allocation. Threads: any.
 #pragma once
 
 #include <boost/outcome/boost_result.hpp>
@@ -19,37 +23,42 @@
 
 namespace fairway {
 
+/// A T, or the error code that says why there is none.
+/// Example: `BOOST_OUTCOME_TRY(auto opened, listener::open(port, local));`
 template <class T>
 using result = boost::outcome_v2::boost_result<T>;
 
-// What happened, whatever the system calls it.
+/// What happened, whatever the system calls it.
 enum class condition {
   aborted = 1,       // cancelled or closed by this side
   eof,               // the peer ended its stream in order
-  reset,             // the peer cut the connection, or is gone
+  reset,             // cut by the peer or on the way, or no longer open for writing
   refused,           // nobody listens there
   unreachable,       // no route to the host or network
   timed_out,         // a deadline of ours, or the system's
-  address_in_use,
-  access_denied,
-  no_descriptors,    // out of descriptors or handles, of the process or the system
-  invalid_argument,
-  not_supported,
-  not_a_socket,
-  network_down,
+  address_in_use,    // another socket has the endpoint
+  access_denied,     // a right is missing, or a rule of the system forbids it
+  no_descriptors,    // out of descriptors or handles, or of the system memory that sockets take
+  invalid_argument,  // the system, or a range check, refused a value
+  not_supported,     // this system has no such operation, option, protocol or address family
+  not_a_socket,      // closed already, or never a socket
+  network_down,      // the network itself is switched off
   bad_address,       // memory that may not be read or written
   in_progress,       // an operation of this kind is in flight already
-  interrupted
+  interrupted        // a signal came first
 };
 
+/// What Fairway reports on top of the system's codes.
 enum class error {
-  frame_too_large = 1,
-  protocol_violation,
-  peer_broke_the_ring,
-  drained
+  frame_too_large = 1,  // a frame is longer than the limit set for it
+  protocol_violation,   // the peer sent what its protocol does not allow
+  peer_broke_the_ring,  // shared memory holds what no correct peer writes
+  drained               // refused because a server is ending
 };
 
+/// The category of `condition`, named "fairway.condition".
 const boost::system::error_category& condition_category() noexcept;
+/// The category of `error`, named "fairway".
 const boost::system::error_category& fairway_category() noexcept;
 
 inline boost::system::error_condition make_error_condition(condition c) noexcept {
@@ -60,7 +69,8 @@ inline boost::system::error_code make_error_code(error e) noexcept {
 }
 
 namespace detail {
-// The condition of a native code; zero when none fits. Both tables exist on every platform.
+// The condition of a native code; zero when none fits. Both tables exist on every platform;
+// errno values are those of the platform.
 int condition_of_windows(int code) noexcept;
 int condition_of_errno(int code) noexcept;
 }  // namespace detail

@@ -3,8 +3,9 @@
 //   auto e = fairway::endpoint::parse("[::1]:8080");   // or "127.0.0.1:80", "unix:/run/x.sock",
 //                                                      // "unix:@name" (abstract, Linux)
 //
-// A value of 128 bytes: copied without allocation, compared, ordered, hashed, and converted from
-// and to Asio's TCP and UDP endpoints. The bytes inside are the system's own socket address.
+// A value of 128 bytes: copied without allocation, compared, ordered, hashed, converted from and
+// to Asio's TCP and UDP endpoints. The bytes inside are the system's own socket address in one
+// canonical form: padding and the IPv6 flow label are zero, so equal addresses have equal bytes.
 //
 // Threads: as any value.
 #pragma once
@@ -28,9 +29,10 @@ enum class endpoint_family { v4, v6, local };
 
 class endpoint {
  public:
+  /// No endpoint has more bytes: a unix-domain address takes 110.
   static constexpr std::size_t native_bytes_max = 120;
 
-  // 0.0.0.0:0
+  /// 0.0.0.0:0
   endpoint() noexcept;
   endpoint(const boost::asio::ip::address& address, std::uint16_t port) noexcept;
   endpoint(const boost::asio::ip::tcp::endpoint& other) noexcept;
@@ -40,43 +42,51 @@ class endpoint {
   static endpoint any_v6(std::uint16_t port) noexcept;
   static endpoint loopback_v4(std::uint16_t port) noexcept;
   static endpoint loopback_v6(std::uint16_t port) noexcept;
-  // A file system path, or with a leading '@' an abstract name (Linux).
-  // Errors: invalid argument for an empty name, one with a zero byte, or one of over 107 bytes.
+  /// A file system path, or with a leading '@' an abstract name (Linux). A file whose name begins
+  /// with '@' is written "./@name".
+  /// Errors: invalid argument for an empty name or one with a zero byte; name too long above 107
+  /// bytes.
   static result<endpoint> local(std::string_view path);
 
-  // The forms shown above; numbers only, nothing is looked up. IPv6 scopes ("%2", "%eth0") are
-  // taken where the system knows them.
-  // Errors: invalid argument.
+  /// The forms shown above; numbers only, nothing is looked up, nothing around them is skipped. An
+  /// IPv6 scope is a number ("%2") or an interface that the system knows ("%eth0").
+  /// Errors: invalid argument; for a unix-domain path those of `local`.
   static result<endpoint> parse(std::string_view text);
 
-  // From a socket address of the system. Errors: invalid argument for a family that is none of the
-  // three or a size that does not fit it.
+  /// From a socket address of the system. Bytes after the address are ignored.
+  /// Errors: invalid argument for null, for a family that is none of the three, and for a size that
+  /// does not fit it.
   static result<endpoint> from_native(const void* data, std::size_t size);
 
   endpoint_family family() const noexcept;
   bool is_ip() const noexcept { return family() != endpoint_family::local; }
-  // 127.0.0.0/8, ::1, and IPv4 loopback mapped into IPv6. False for unix-domain.
+  /// 127.0.0.0/8, ::1, and IPv4 loopback mapped into IPv6. False for unix-domain.
   bool is_loopback() const noexcept;
-  // Preconditions: is_ip(); otherwise 0.0.0.0 and 0.
+  /// Returns: 0.0.0.0 and port 0 for unix-domain; `with_port` changes nothing there.
   boost::asio::ip::address address() const noexcept;
   std::uint16_t port() const noexcept;
   endpoint with_port(std::uint16_t port) const noexcept;
-  // Preconditions: not is_ip(); otherwise empty. Abstract names begin with '@'; empty: unnamed.
+  /// Returns: the unix-domain path, '@' first for an abstract name; empty for an unnamed socket
+  /// and for IP.
   std::string path() const;
 
-  // What `parse` takes; "unix:" for an unnamed unix-domain socket.
+  /// What `parse` takes (IPv6 as in RFC 5952); "unix:" for an unnamed unix-domain socket. Control
+  /// bytes of a path become "\xNN", so that a log line stays one line.
   std::string to_string() const;
 
+  /// Returns: 0.0.0.0:0 for unix-domain.
   boost::asio::ip::tcp::endpoint tcp() const noexcept { return {address(), port()}; }
   boost::asio::ip::udp::endpoint udp() const noexcept { return {address(), port()}; }
 
-  // The system's socket address.
+  /// The system's socket address (`sockaddr`), aligned for it. A unix-domain path is followed by a
+  /// zero byte also where the system's structure has no room for one.
   const void* data() const noexcept { return bytes_; }
   std::size_t size() const noexcept { return size_; }
 
   friend bool operator==(const endpoint& a, const endpoint& b) noexcept {
     return (a <=> b) == std::strong_ordering::equal;
   }
+  /// IPv4 before IPv6 before unix-domain; then by address, scope and port, or by path.
   friend std::strong_ordering operator<=>(const endpoint& a, const endpoint& b) noexcept;
 
  private:
@@ -84,12 +94,17 @@ class endpoint {
   std::uint32_t size_ = 0;
 };
 
-// "host:service", "[v6]:service": not looked up and not checked further.
+static_assert(sizeof(endpoint) <= 128);
+
+/// A host and a service, as people write them on a command line.
 struct host_service {
-  std::string host;
-  std::string service;
+  std::string host;     // a name or an address, without brackets
+  std::string service;  // a name or a port number
 };
-// Errors: invalid argument when one of both is missing.
+
+/// Splits "host:service" and "[v6]:service"; nothing is looked up.
+/// Errors: invalid argument when either is missing, when a colon is left over (an IPv6 address
+/// without brackets), and for spaces and control bytes.
 result<host_service> split_host_service(std::string_view text);
 
 }  // namespace fairway
