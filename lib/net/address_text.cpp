@@ -62,8 +62,8 @@ std::optional<v6_bytes> parse_v6(std::string_view text) noexcept {
   if (!gap) return filled == bytes.size() ? std::optional{bytes} : std::nullopt;
   if (filled > bytes.size() - 2) return std::nullopt;  // "::" stands for one group at least
   const auto first = bytes.begin();
-  std::rotate(first + static_cast<std::ptrdiff_t>(*gap), first + static_cast<std::ptrdiff_t>(filled),
-              bytes.end());
+  std::rotate(first + static_cast<std::ptrdiff_t>(*gap),
+              first + static_cast<std::ptrdiff_t>(filled), bytes.end());
   return bytes;
 }
 

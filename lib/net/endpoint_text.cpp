@@ -33,6 +33,13 @@ result<std::uint16_t> parse_port(std::string_view text) {
   return static_cast<std::uint16_t>(value);
 }
 
+bool printable(std::string_view text) noexcept {
+  return std::ranges::all_of(text, [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte > 0x20 && byte != 0x7f;
+  });
+}
+
 result<ip::address> parse_scoped_v6(std::string_view text) {
   const std::size_t percent = text.find('%');
   const auto bytes = detail::parse_v6(text.substr(0, percent));
@@ -40,24 +47,19 @@ result<ip::address> parse_scoped_v6(std::string_view text) {
   ip::address_v6 address{*bytes};
   if (percent == std::string_view::npos) return ip::address{address};
   const std::string_view scope = text.substr(percent + 1);
-  if (const auto number = parse_number(scope, UINT32_MAX)) {
+  if (const auto number = parse_number(scope, 0xffffffff)) {
     address.scope_id(number.value());
     return ip::address{address};
   }
-  // A name: the system knows its number. Zero is what comes of a name that it does not know.
-  if (scope.find('\0') != std::string_view::npos) return invalid();
+  // A name: the system knows its number. Zero is what comes of a name that it does not know, unless
+  // the name begins like a number, which then counts.
+  const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  if (scope.empty() || !letter(scope.front()) || !printable(scope)) return invalid();
   boost::system::error_code ec;
   const auto named = ip::make_address_v6(std::string{text}, ec);
   if (ec || named.scope_id() == 0) return invalid();
   address.scope_id(named.scope_id());
   return ip::address{address};
-}
-
-bool printable(std::string_view text) noexcept {
-  return std::ranges::all_of(text, [](char c) {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte > 0x20 && byte != 0x7f;
-  });
 }
 
 }  // namespace
