@@ -17,8 +17,8 @@
 //                   tells what happened: bytes or a handle that were already there win. Ends with
 //                   operation_aborted otherwise. Nothing completes inside the caller's handler.
 //   close(object)   `object.closing` is set: cancels all its operations, gives back the handle
-//                   (closing it) when the kernel owes nothing for it any more; until then keeps a
-//                   reference (core.retain/release). Unclaimed accepted sockets are closed.
+//                   (closing it) when the kernel owes nothing for it any more; until then it
+//                   keeps the object (core.hold/let_go). Unclaimed accepted sockets are closed.
 //   release(object) -> native_handle: forgets the object without closing its handle (no operation
 //                   in flight); used to hand a socket to another port.
 //   close_handle(handle)   closes a socket that no object has (an accepted one that nobody took).

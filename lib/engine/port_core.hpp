@@ -135,6 +135,16 @@ class port_core {
   void retain(io_object& object) noexcept { ++object.references; }
   void release(io_object& object) noexcept;
   void close(io_object& object) noexcept;
+  // A backend that cannot close at once holds the object until the kernel owes nothing for it. That
+  // is work: `run` does not return before the socket is really closed.
+  void hold(io_object& object) noexcept {
+    retain(object);
+    ++local_work_;
+  }
+  void let_go(io_object& object) noexcept {
+    --local_work_;
+    release(object);
+  }
   // `call` must neither make nor release objects.
   template <class Call>
   void for_each_object(Call&& call) {

@@ -252,7 +252,7 @@ void port::close(io_object& object) noexcept {
   core_.counts().kernel_entries.add();
   ::CancelIoEx(file_of(object.handle), nullptr);
   object.os.bits |= held;
-  core_.retain(object);
+  core_.hold(object);
 }
 
 void port::close_now(io_object& object) noexcept {
@@ -348,7 +348,7 @@ void port::on_packet(const _OVERLAPPED_ENTRY& packet) noexcept {
   if ((object->os.bits & held) != 0 && object->os.owed == 0) {
     object->os.bits &= ~held;
     close_now(*object);
-    core_.release(*object);
+    core_.let_go(*object);
   }
 }
 
