@@ -2,30 +2,21 @@
 
 // task<T>, a coroutine that runs on a completion port, and spawn(), which starts one.
 //
-//   fairway::task<fairway::result<void>> echo(fairway::stream s)
+//   fairway::task<fairway::result<void>> greet(fairway::stream s)
 //   {
-//     std::array<char, 4096> buffer;
-//     for (;;) {
-//       BOOST_OUTCOME_CO_TRY(auto size, co_await s.async_read_some(boost::asio::buffer(buffer)));
-//       BOOST_OUTCOME_CO_TRY(co_await fairway::async_write(s, boost::asio::buffer(buffer, size)));
-//     }
+//     BOOST_OUTCOME_CO_TRY(co_await fairway::async_write(s, boost::asio::buffer("hello", 5)));
+//     co_return s.close();
 //   }
-//   fairway::spawn(port, echo(std::move(s)));
+//   fairway::spawn(port, greet(std::move(s)));
 //
 // A task is lazy: it runs once it is awaited or spawned. It is Boost.Asio's awaitable, so Asio's
 // operators and utilities for coroutines take it. Two of their rules surprise:
 //
-// - Once a task was cancelled with cancellation type terminal, its next co_await throws
-//   boost::system::system_error with operation_aborted, before it starts anything. A task that
-//   wants results only, or has to co_await while it cleans up, says first:
-//   `co_await boost::asio::this_coro::throw_if_cancelled(false)`.
+// - Once a task was cancelled with type terminal, its next co_await throws system_error with
+//   operation_aborted, before it starts anything. A task that wants results only, or that awaits
+//   while it cleans up, says first: `co_await boost::asio::this_coro::throw_if_cancelled(false)`.
 // - `a || b` ends with the first side that completes without an exception, and `a && b` gives up
-//   only for one. An error result is a completion like any other, so look into the result.
-//
-// Asio's `use_awaitable` names another executor than a task's. To await something otherwise than for
-// a result, pass `use_task`, or `boost::asio::deferred`, which needs no coroutine frame of its own:
-// `co_await stream.async_read_some(buffer, as_tuple(boost::asio::deferred))`. With Boost 1.81 a
-// spawned task's value can be awaited with `use_task` only.
+//   only for one. An error result is a completion like any other: look into the result.
 //
 // Cost: one frame for a spawned task, one more when its T is not default-constructible.
 // Threads: a task runs on the thread that runs its port; spawn may be called on any thread.
@@ -49,8 +40,10 @@ namespace fairway {
 template <class T = void>
 using task = boost::asio::awaitable<T, port_executor>;
 
-/// Asio's use_awaitable for a task: an operation or spawn() started with it returns a task, and
-/// errors and exceptions leave its `co_await` as exceptions.
+/// Asio's use_awaitable for a task; Asio's own constant names another executor than a task's. An
+/// operation or spawn() started with it returns a task, whose errors are thrown by its `co_await`.
+/// `boost::asio::deferred`, also inside as_tuple or as_result, is awaited without a frame of its
+/// own; with Boost 1.81 a spawned task's value is awaited with `use_task` only.
 inline constexpr boost::asio::use_awaitable_t<port_executor> use_task;
 
 namespace detail {
