@@ -7,6 +7,8 @@
 //   reason()        text for engine_reason(): flags or features that were dropped; may be empty
 //   attach()        a thread is about to run the port (after construction or a move): enables or
 //                   rebuilds what belongs to one thread. Called at the start of every run function.
+//   detach()        optional: a run function returns; what is queued for the kernel goes there now,
+//                   because the next turn may be far away.
 //   open(object)    optional early registration; `start` registers lazily when it was not called.
 //                   Returns the error.
 //   start(op)       begins `op` (kind, object, vecs, address, ... are set; state is `started`).
@@ -32,8 +34,9 @@
 //                   nothing (waiting as needed), closes all handles of the port's objects.
 //                   Operations end up completed (they are then discarded).
 //
-// Faults: `core.entry_fault(kernel_entry)` is asked before each kernel entry for an operation;
-// `core.complete` applies completion faults itself.
+// Faults: `core.enter(kernel_entry)` counts a system call and asks about it, `core.entry_fault`
+// asks for an operation whose system call comes later; `core.complete` applies completion faults
+// itself.
 #pragma once
 
 #if defined(_WIN32)

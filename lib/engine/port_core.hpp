@@ -123,11 +123,15 @@ class port_core {
   // Copies a gather or scatter list into the operation. Throws std::bad_alloc.
   void set_vecs(io_op& op, const io_vec* vecs, unsigned count);
 
-  // Counts a kernel entry and asks the fault schedule about it.
-  testing::entry_fault enter(testing::kernel_entry where) noexcept {
-    counts_.kernel_entries.add();
+  // Asks the fault schedule about an entry that is made now, or later together with others.
+  testing::entry_fault entry_fault(testing::kernel_entry where) noexcept {
     if (options_.faults == nullptr) [[likely]] return {};
     return options_.faults->on_entry(where);
+  }
+  // The same, and counts the entry.
+  testing::entry_fault enter(testing::kernel_entry where) noexcept {
+    counts_.kernel_entries.add();
+    return entry_fault(where);
   }
 
   // --- objects ---

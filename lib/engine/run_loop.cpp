@@ -101,7 +101,12 @@ std::size_t port_core::run(std::size_t handlers_max, time_point until, patience 
   }
   struct giving_back {
     port_core& core;
-    ~giving_back() { core.disown(); }
+    ~giving_back() {
+      core.backend_.with([](auto& b) {
+        if constexpr (requires { b.detach(); }) b.detach();
+      });
+      core.disown();
+    }
   } last{*this};
   run_frame frame{*this};
 
