@@ -23,6 +23,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace fairway::detail {
 
@@ -75,6 +76,7 @@ struct io_op : operation {
 #endif
   io_object* object = nullptr;        // set once by the object that embeds the operation
   handler_base* handler = nullptr;    // null while idle
+  std::shared_ptr<cancel_ticket> ticket;  // null: cancelled on the port's thread only
   void (*on_cancel)(io_op&) = nullptr;  // composite: asked to end; completes later
   error_code ec;                      // result
   std::size_t bytes = 0;              // result

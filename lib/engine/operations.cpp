@@ -142,6 +142,10 @@ void port_core::finish(io_op& op) noexcept {
     give_block(*op.block);
     op.block = nullptr;
   }
+  if (op.ticket != nullptr) [[unlikely]] {
+    op.ticket->op = nullptr;
+    op.ticket.reset();
+  }
   op.handler = nullptr;
   op.flags = 0;
   op.backend_data = nullptr;

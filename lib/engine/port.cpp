@@ -9,6 +9,8 @@
 #include <cassert>
 #include <cstdlib>
 #include <limits>
+#include <memory>
+#include <utility>
 
 namespace fairway {
 
@@ -171,6 +173,23 @@ void finish(io_op& op) noexcept { op.object->core->finish(op); }
 
 void fail_for_memory(io_op& op) noexcept {
   op.object->core->complete(op, boost::asio::error::no_memory, 0);
+}
+
+void set_ticket(io_op& op, std::shared_ptr<cancel_ticket> ticket) noexcept {
+  if (ticket != nullptr) ticket->op = &op;
+  op.ticket = std::move(ticket);
+}
+bool has_ticket(const io_op& op) noexcept { return op.ticket != nullptr; }
+
+void cancel_by_ticket(const std::shared_ptr<cancel_ticket>& ticket) {
+  const auto end = [ticket] {
+    if (ticket->op != nullptr) ticket->core->cancel(*ticket->op);
+  };
+  if (ownership here{*ticket->core}) {
+    end();
+  } else {
+    initiation<void>::hop(*ticket->core, end);
+  }
 }
 
 void cancel_operation(io_op& op, std::uint32_t generation) noexcept {

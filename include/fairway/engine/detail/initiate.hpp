@@ -14,7 +14,8 @@
 //
 // Threads: on the thread that runs the port everything happens at once. When nobody runs the port,
 // the caller borrows it for the length of the call. When another thread runs it, the call is moved
-// into a node and hops there: one allocation and, if that port sleeps, one wake-up.
+// into a node and hops there: one allocation and, if that port sleeps, one wake-up. A connected
+// cancellation slot costs one more there, and where the handler's executor is not the port's own.
 #pragma once
 
 #include <fairway/engine/completion_port.hpp>
@@ -30,6 +31,7 @@
 #include <boost/system/error_code.hpp>
 
 #include <cstdint>
+#include <memory>
 #include <new>
 #include <tuple>
 #include <type_traits>
@@ -61,7 +63,18 @@ void finish(io_op& op) noexcept;
 void fail_for_memory(io_op& op) noexcept;
 void cancel_operation(io_op& op, std::uint32_t generation) noexcept;
 
+// How a cancellation finds its operation from another thread than the port's. The slot and requests
+// on their way share it with the operation, which leaves it when it ends: a request that comes too
+// late finds nothing, however long ago the operation's memory went.
+struct cancel_ticket {
+  port_core* core;
+  io_op* op = nullptr;  // the owning thread's alone; null: not begun, or over
+};
+void set_ticket(io_op& op, std::shared_ptr<cancel_ticket> ticket) noexcept;
+bool has_ticket(const io_op& op) noexcept;
+
 // Any thread.
+void cancel_by_ticket(const std::shared_ptr<cancel_ticket>& ticket);
 void enqueue_hop(port_core& core, operation* op) noexcept;
 enum class owned { already, borrowed, elsewhere };
 owned try_own(port_core& core) noexcept;
@@ -78,6 +91,7 @@ class ownership {
   ownership(const ownership&) = delete;
   ownership& operator=(const ownership&) = delete;
   explicit operator bool() const noexcept { return how_ != owned::elsewhere; }
+  bool borrowed() const noexcept { return how_ == owned::borrowed; }
 
  private:
   port_core& core_;
@@ -101,6 +115,7 @@ class handler_work {
   handler_work(completion_port&, const Executor& executor) noexcept
       : executor_{boost::asio::prefer(executor, boost::asio::execution::outstanding_work.tracked)} {
   }
+  bool on_port() const noexcept { return false; }  // not known
   template <class Handler, class Values>
   void invoke(Handler&& handler, Values&& values) {
     boost::asio::dispatch(executor_, bound_handler<std::decay_t<Handler>, std::decay_t<Values>>{
@@ -125,6 +140,7 @@ class handler_work<port_executor> {
   ~handler_work() {
     if (elsewhere_ != nullptr) work_finished(*elsewhere_);
   }
+  bool on_port() const noexcept { return elsewhere_ == nullptr; }
   template <class Handler, class Values>
   void invoke(Handler&& handler, Values&& values) {
     if (elsewhere_ == nullptr) {
@@ -167,7 +183,8 @@ struct handler_holder final : handler_base {
   static void complete_it(handler_base* base, io_op& op) {
     auto* self = static_cast<handler_holder*>(base);
     auto slot = boost::asio::get_associated_cancellation_slot(self->handler);
-    if (slot.is_connected()) slot.clear();
+    // With a ticket the slot may be another thread's to touch; what it holds is harmless then.
+    if (slot.is_connected() && !has_ticket(op)) slot.clear();
     Handler local(std::move(self->handler));
     work guard(std::move(self->waiting));
     auto values = Op::take(op);
@@ -211,7 +228,8 @@ struct handler_holder final : handler_base {
   }
 };
 
-// What a cancellation slot holds while the operation is in flight.
+// What a cancellation slot holds while the operation is in flight: when all happens on the port's
+// thread, and otherwise.
 struct cancel_request {
   io_op* op;
   std::uint32_t generation;
@@ -219,6 +237,21 @@ struct cancel_request {
     if (type != boost::asio::cancellation_type::none) cancel_operation(*op, generation);
   }
 };
+struct foreign_cancel_request {
+  std::shared_ptr<cancel_ticket> ticket;
+  void operator()(boost::asio::cancellation_type_t type) const {
+    if (type != boost::asio::cancellation_type::none) cancel_by_ticket(ticket);
+  }
+};
+
+// Null when the slot is not connected.
+template <class Slot>
+std::shared_ptr<cancel_ticket> fill_with_ticket(Slot& slot, port_core& core) {
+  if (!slot.is_connected()) return nullptr;
+  auto ticket = std::make_shared<cancel_ticket>(cancel_ticket{&core});
+  slot.template emplace<foreign_cancel_request>(foreign_cancel_request{ticket});
+  return ticket;
+}
 
 // Ends an asynchronous call that could not begin: through the port's queue, on the handler's
 // executor.
@@ -237,8 +270,12 @@ void post_failure(completion_port& port, Handler&& handler, Values&& values) {
       given);
 }
 
+// Where a call that begins an operation was made.
+enum class caller { on_port, borrower, hopped };
+
 template <class Op, class Handler, class... Args>
-void begin(io_object& object, Handler& handler, const Args&... args) {
+void begin(io_object& object, Handler& handler, caller from, std::shared_ptr<cancel_ticket> ticket,
+           const Args&... args) {
   completion_port& port = port_of(object);
   io_op* op = Op::claim(object);
   if (op == nullptr) {
@@ -249,7 +286,14 @@ void begin(io_object& object, Handler& handler, const Args&... args) {
   auto* holder = handler_holder<Op, Handler>::make(*op, std::move(handler), port);
   const std::uint32_t generation = attach_handler(*op, holder);
   try {
-    if (slot.is_connected()) slot.template emplace<cancel_request>(cancel_request{op, generation});
+    if (from == caller::on_port && holder->waiting.on_port()) {
+      if (slot.is_connected()) {
+        slot.template emplace<cancel_request>(cancel_request{op, generation});
+      }
+    } else {
+      if (from != caller::hopped) ticket = fill_with_ticket(slot, core_of(port));
+      set_ticket(*op, std::move(ticket));
+    }
     Op::start(object, *op, args...);
   } catch (const std::bad_alloc&) {
     fail_for_memory(*op);
@@ -263,11 +307,15 @@ struct initiation {
     std::decay_t<Handler> handler(std::forward<Handler>(given));
     port_core& core = core_of(port_of(*object));
     if (ownership here{core}) {
-      begin<Op>(*object, handler, args...);
+      begin<Op>(*object, handler, here.borrowed() ? caller::borrower : caller::on_port, nullptr,
+                args...);
       return;
     }
-    hop(core, [object, handler = std::move(handler), ... args = std::move(args)]() mutable {
-      begin<Op>(*object, handler, args...);
+    auto slot = boost::asio::get_associated_cancellation_slot(handler);
+    auto ticket = fill_with_ticket(slot, core);
+    hop(core, [object, ticket = std::move(ticket), handler = std::move(handler),
+               ... args = std::move(args)]() mutable {
+      begin<Op>(*object, handler, caller::hopped, std::move(ticket), args...);
     });
   }
 
