@@ -1,9 +1,11 @@
 #include "engine/port_core.hpp"
 
+#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <cassert>
+#include <cstddef>
 #include <stdexcept>
 #include <thread>
 
@@ -34,6 +36,32 @@ std::uintptr_t this_thread_mark() noexcept {
   alignas(8) static thread_local char mark;
   return reinterpret_cast<std::uintptr_t>(&mark);
 }
+
+// Memory for the one function that a run function posts; taken once, given back before it runs.
+struct call_memory {
+  alignas(std::max_align_t) std::byte bytes[256];
+};
+template <class T = void>
+class call_allocator {
+ public:
+  using value_type = T;
+  explicit call_allocator(call_memory& memory) noexcept : memory_{&memory} {}
+  template <class U>
+  call_allocator(const call_allocator<U>& other) noexcept : memory_{other.memory_} {}
+  T* allocate(std::size_t) noexcept {
+    static_assert(sizeof(T) <= sizeof(call_memory) && alignof(T) <= alignof(call_memory));
+    return reinterpret_cast<T*>(memory_->bytes);
+  }
+  void deallocate(T*, std::size_t) noexcept {}
+  friend bool operator==(const call_allocator& a, const call_allocator& b) noexcept {
+    return a.memory_ == b.memory_;
+  }
+
+ private:
+  template <class>
+  friend class call_allocator;
+  call_memory* memory_;
+};
 
 }  // namespace
 
@@ -113,7 +141,9 @@ std::size_t port_core::run(std::size_t handlers_max, time_point until, patience 
   // Inside run_one of an Asio context the thread has Asio's cache of coroutine frames.
   std::size_t count = 0;
   frames_.restart();
-  boost::asio::post(frames_, [&] { count = loop(handlers_max, until, how); });
+  call_memory memory;
+  const auto call = [&] { count = loop(handlers_max, until, how); };
+  boost::asio::post(frames_, boost::asio::bind_allocator(call_allocator<>{memory}, call));
   frames_.run_one();
   return count;
 }
