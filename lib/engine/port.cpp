@@ -79,6 +79,7 @@ port_core::~port_core() {
 }
 
 void port_core::shutdown() noexcept {
+  if (shutting_down_) return;
   assert(owner_.load(std::memory_order_acquire) == 0 && "a thread is still inside run");
   try_own();
   shutting_down_ = true;

@@ -1,5 +1,7 @@
 #include <fairway/engine/port_group.hpp>
 
+#include "engine/port_core.hpp"
+
 #include <algorithm>
 #include <cassert>
 #include <utility>
@@ -17,6 +19,13 @@ port_group::port_group(std::size_t ports, const port_options& options) {
 port_group::~port_group() {
   stop();
   for (std::thread& t : threads_) t.join();
+  guards_.clear();
+  // What a handler on one port holds may belong to another one: all discard before any goes. A
+  // discarded handler may post, hence the second round; the rest falls to each port's destructor.
+  for (auto& port : ports_) detail::core_of(*port).shutdown();
+  for (int round = 0; round < 2; ++round) {
+    for (auto& port : ports_) detail::core_of(*port).discard_all();
+  }
 }
 
 completion_port& port_group::next() noexcept {
