@@ -21,6 +21,9 @@ struct timer_state : io_object {
     waiting.object = this;
     read_side = &waiting;
   }
+  ~timer_state() {
+    while (spares != nullptr) spares = std::move(spares->next);  // not by recursion
+  }
   static void destroy_it(io_object* object) noexcept { delete static_cast<timer_state*>(object); }
 
   io_op* idle_operation() {
