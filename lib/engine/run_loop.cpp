@@ -158,7 +158,13 @@ std::size_t port_core::loop(std::size_t handlers_max, time_point until, patience
       continue;
     }
     if (ready_.empty()) {
-      if (looked && how == patience::poll) break;
+      if (looked && how == patience::poll) {
+        // What other threads posted while handlers ran is ready as well.
+        perform_hops();
+        accept_posts();
+        if (ready_.empty()) break;
+        continue;
+      }
       if (out_of_work()) {
         stop();
         break;
