@@ -211,6 +211,7 @@ void port::end(io_op& op, int error, std::size_t bytes) noexcept {
   switch (op.kind) {
     case op_kind::connect: return end_connect(op, error);
     case op_kind::read: return end_read(op, error, bytes);
+    case op_kind::write: return end_write(op, error, bytes);
     case op_kind::receive: return end_receive(op, error, bytes);
     case op_kind::receive_from: return end_receive_from(op, error, bytes);
     case op_kind::wait: return end_wait(op, error);
@@ -233,12 +234,14 @@ void port::fail(io_op& op, int error) noexcept {
 }
 
 void port::cancel(io_op& op) noexcept {
+  if (op.object->closing && op.object->os.owed != 0) {
+    return;  // `close` follows, cancels all with one call, and ends what the kernel does not have
+  }
   if (op.owed == 0) {
     // Nothing of it is in the kernel: an accept waits for the pool, a wait for nothing.
     core_.complete(op, boost::asio::error::operation_aborted, 0);
     return;
   }
-  if (op.object->closing) return;  // `close` follows and cancels all of them with one call
   core_.counts().kernel_entries.add();
   // ERROR_NOT_FOUND is a normal answer: its packet is on the way.
   ::CancelIoEx(file_of(op.object->handle), reinterpret_cast<OVERLAPPED*>(op.overlapped));
@@ -253,6 +256,13 @@ void port::close(io_object& object) noexcept {
   ::CancelIoEx(file_of(object.handle), nullptr);
   object.os.bits |= held;
   core_.hold(object);
+  if (!object.listening || shutting_down_) return;
+  // A listener's endpoint is to be free when close returns. Cancelled accepts post at once, so the
+  // first look finds them; if not, they are reaped later like those of others.
+  for (int looks = 0; object.os.owed != 0 && looks < 4; ++looks) {
+    core_.counts().kernel_entries.add();
+    reap(1);
+  }
 }
 
 void port::close_now(io_object& object) noexcept {
@@ -261,6 +271,16 @@ void port::close_now(io_object& object) noexcept {
   ::closesocket(socket_of(object));
   object.handle = no_handle;
   object.registered = false;
+}
+
+// What the kernel did not have ends with the socket. Of a listener's accept that tells that the
+// endpoint is free again.
+void port::end_rest(io_object& object) noexcept {
+  for (io_op* op : object.operations()) {
+    if (op == nullptr || !op->in_backend()) continue;
+    if (op->kind == op_kind::timer || op->kind == op_kind::composite) continue;
+    core_.complete(*op, boost::asio::error::operation_aborted, 0);
+  }
 }
 
 void port::packet_taken(io_object& object) noexcept {
@@ -342,12 +362,13 @@ void port::on_packet(const _OVERLAPPED_ENTRY& packet) noexcept {
     assert(op.owed == 1);
     op.owed = 0;
     packet_taken(*object);
-    end(op, succeeded ? 0 : error_of(socket_of(*object), overlapped),
-        packet.dwNumberOfBytesTransferred);
+    const std::size_t bytes = packet.dwNumberOfBytesTransferred;
+    end(op, succeeded ? 0 : error_of(socket_of(*object), overlapped), bytes);
   }
   if ((object->os.bits & held) != 0 && object->os.owed == 0) {
     object->os.bits &= ~held;
     close_now(*object);
+    end_rest(*object);
     core_.let_go(*object);
   }
 }
@@ -360,6 +381,7 @@ void port::wake() noexcept {
 }
 
 void port::shutdown() noexcept {
+  shutting_down_ = true;
   core_.for_each_object([this](io_object& object) { core_.close(object); });
   // Every cancelled operation posts its packet; asking again each second costs nothing.
   while (owed_ != 0) {

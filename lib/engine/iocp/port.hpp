@@ -78,6 +78,7 @@ class port {
   void end_accept(accept_slot& slot, int error) noexcept;
   void end_connect(io_op& op, int error) noexcept;
   void end_read(io_op& op, int error, std::size_t bytes) noexcept;
+  void end_write(io_op& op, int error, std::size_t bytes) noexcept;
   void end_receive(io_op& op, int error, std::size_t bytes) noexcept;
   void end_receive_from(io_op& op, int error, std::size_t bytes) noexcept;
   void end_wait(io_op& op, int error) noexcept;
@@ -99,11 +100,13 @@ class port {
   void on_packet(const _OVERLAPPED_ENTRY& packet) noexcept;
   void packet_taken(io_object& object) noexcept;
   void close_now(io_object& object) noexcept;
+  void end_rest(io_object& object) noexcept;
 
   port_core& core_;
   void* port_ = nullptr;
   std::uint32_t batch_;
   std::uint64_t owed_ = 0;  // packets of all objects
+  bool shutting_down_ = false;
 };
 
 // The slot whose OVERLAPPED this is, and the listener it belongs to.

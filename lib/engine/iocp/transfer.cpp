@@ -107,7 +107,20 @@ void port::start_write(io_op& op) noexcept {
   const int status = ::WSASend(socket_of(*op.object), buffers.list, buffers.count, &bytes, 0,
                                prepare(op), nullptr);
   const begun call = note_call(op, status == 0, bytes);
-  if (call.over) end(op, call.error, call.bytes);
+  if (call.over) end_write(op, call.error, call.bytes);
+}
+
+// An overlapped send ends when all of it is taken, so one that is cancelled or reset may have moved
+// a part. That part counts: as a short write, whose successor meets what lasts of the error; or
+// beside "timed out", because for the limit of the whole write it took too long.
+void port::end_write(io_op& op, int error, std::size_t bytes) noexcept {
+  if (error == 0 || (bytes != 0 && (op.flags & op_timed_out) == 0)) {
+    core_.complete(op, {}, bytes);
+  } else if (bytes != 0 && error == WSA_OPERATION_ABORTED) {
+    core_.complete(op, boost::asio::error::operation_aborted, bytes);
+  } else {
+    fail(op, error);
+  }
 }
 
 // A receive of no bytes ends when there is something to read, the end of the stream included, and
