@@ -54,7 +54,8 @@ port::port(port_core& core, const port_options& options)
       entries_{options.queue_entries},
       ring_{std::make_unique<ring>(entries_, true)},
       buffers_{core.buffers()},
-      process_{::getpid()} {
+      process_{::getpid()},
+      poll_first_{ring_->bound()} {
   buffers_.open(ring_->native());
   wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_ < 0) {
@@ -322,6 +323,10 @@ void port::on_operation(io_op& op, int result, unsigned flags) noexcept {
   if ((op.backend_word & op_readiness) != 0) {
     op.backend_word &= ~op_readiness;
     if (result >= 0) result = -EINTR;
+  }
+  if (op.kind == op_kind::read || op.kind == op_kind::receive) {
+    const bool dry = result > 0 && (flags & IORING_CQE_F_SOCK_NONEMPTY) == 0;
+    object.os.bits = dry ? object.os.bits | read_dry : object.os.bits & ~read_dry;
   }
   if ((flags & IORING_CQE_F_BUFFER) != 0) take_chosen_block(op, result, flags);
   const bool bad_address_again = result == -EFAULT && (op.backend_word & op_bad_address) == 0;

@@ -87,6 +87,7 @@ class port {
   // Fills a request; false: the operation was completed instead.
   bool prepare(io_op& op, io_uring_sqe& request, std::size_t bytes_max) noexcept;
   bool prepare_transfer(io_op& op, io_uring_sqe& request, std::size_t bytes_max) noexcept;
+  void hint_dry(const io_op& op, io_uring_sqe& request) const noexcept;
   bool prepare_message(io_op& op, io_uring_sqe& request) noexcept;
   bool prepare_receive(io_op& op, io_uring_sqe& request, std::size_t bytes_max) noexcept;
   void prepare_connect(const io_op& op, io_uring_sqe& request) noexcept;
@@ -136,6 +137,7 @@ class port {
   bool wake_armed_ = false;
   bool progress_ = false;          // something ended, or a wake came, since `wait` began
   bool reaping_ = false;
+  bool poll_first_;                // the kernel (5.19) tells what is left and takes the hint
   bool multishot_accept_ = true;   // false once the kernel refused it
   bool shutting_down_ = false;
 };
@@ -157,6 +159,7 @@ inline constexpr std::uint32_t op_own_block = 32;     // receive: not from the g
 
 // Notes in io_object::os.bits.
 inline constexpr std::uint32_t close_when_settled = 1;
+inline constexpr std::uint32_t read_dry = 2;  // the last receive left nothing behind
 
 inline accept_queue* queue_of(const io_object& object) noexcept {
   return static_cast<accept_queue*>(object.os.extra);

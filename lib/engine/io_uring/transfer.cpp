@@ -40,8 +40,17 @@ bool port::prepare_transfer(io_op& op, io_uring_sqe& request, std::size_t bytes_
     io_uring_prep_send(&request, fd, op.vecs[0].data, size, MSG_NOSIGNAL);
   } else {
     io_uring_prep_recv(&request, fd, op.vecs[0].data, size, 0);
+    hint_dry(op, request);
   }
   return true;
+}
+
+// Nothing was left after the last receive: the kernel need not look before it waits. Only a hint;
+// what has come since is found by the poll.
+void port::hint_dry(const io_op& op, io_uring_sqe& request) const noexcept {
+  if (poll_first_ && (op.object->os.bits & read_dry) != 0) {
+    request.ioprio |= IORING_RECVSEND_POLL_FIRST;
+  }
 }
 
 // The header stays until the completion; the kernel writes the sender's address length there.
@@ -108,6 +117,7 @@ bool port::prepare_receive(io_op& op, io_uring_sqe& request, std::size_t bytes_m
   io_uring_prep_recv(&request, fd, nullptr, size, 0);
   request.flags |= IOSQE_BUFFER_SELECT;
   request.buf_group = buffer_group::id;
+  hint_dry(op, request);
   return true;
 }
 
