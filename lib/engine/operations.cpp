@@ -76,7 +76,10 @@ void port_core::complete(io_op& op, error_code ec, std::size_t bytes) noexcept {
     counts_.overflows.add();
     return;
   }
-  if (options_.faults != nullptr && !shutting_down_) [[unlikely]] apply_fault(op, ec, bytes);
+  bool repeat = false;
+  if (options_.faults != nullptr && !shutting_down_) [[unlikely]] {
+    repeat = apply_fault(op, ec, bytes);
+  }
   if (ec == boost::asio::error::operation_aborted && (op.flags & op_timed_out) != 0) {
     ec = boost::asio::error::timed_out;
   }
@@ -87,23 +90,17 @@ void port_core::complete(io_op& op, error_code ec, std::size_t bytes) noexcept {
   op.state = op_state::completing;
   disarm_deadline(op);
   queue_completion(op);
+  if (repeat) [[unlikely]] complete(op, ec, bytes);  // comes for an operation that has ended
 }
 
-void port_core::apply_fault(io_op& op, error_code& ec, std::size_t& bytes) noexcept {
+bool port_core::apply_fault(io_op& op, error_code& ec, std::size_t& bytes) noexcept {
   const auto fault = options_.faults->on_completion(public_kind(op.kind), ec.value(), bytes);
   if (fault.error != 0 && !ec) {
     ec = error_code{fault.error, boost::asio::error::get_system_category()};
     bytes = 0;
   }
   op.delay_turns = static_cast<std::uint16_t>(fault.delay_turns);
-  if (fault.repeat) {
-    // The first delivery, without asking the schedule again; what the caller delivers is the
-    // second.
-    testing::fault_schedule* kept = options_.faults;
-    options_.faults = nullptr;
-    complete(op, ec, bytes);
-    options_.faults = kept;
-  }
+  return fault.repeat;
 }
 
 void port_core::queue_completion(io_op& op) noexcept {

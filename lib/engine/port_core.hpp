@@ -180,7 +180,8 @@ class port_core {
   void forget_signals() noexcept;
   void enter_kernel(time_point until, patience how);
   bool out_of_work() const noexcept;
-  void apply_fault(io_op& op, error_code& ec, std::size_t& bytes) noexcept;
+  // True when the completion is to be delivered twice.
+  bool apply_fault(io_op& op, error_code& ec, std::size_t& bytes) noexcept;
   void queue_completion(io_op& op) noexcept;
   void release_delayed() noexcept;
   void forget_block_waiter(io_op& op) noexcept;

@@ -93,6 +93,8 @@ void listener_state::on_accepted(handler_base*, io_op& op) {
   self.core->retain(self);
   finish(op);
   if (ec && out_of_resources(ec) && !cancelled && !self.closing) {
+    // A fault schedule may have put the error in the place of a success.
+    if (socket != no_handle) sockets::close(socket);
     self.pause();
   } else {
     self.waiting.result_handle = socket;
