@@ -116,7 +116,7 @@ TEST_CASE("what a socket does not have is not supported") {
 #if defined(_WIN32)
   check_is(stream.set_option(fairway::reuse_port{true}).error(), condition::not_supported);
 #else
-  check_is(stream.set_option(fairway::urgent_bsd{true}).error(), condition::not_supported);
+  check_is(stream.set_option(fairway::tcp_urgent_bsd{true}).error(), condition::not_supported);
 #endif
 }
 
@@ -124,9 +124,9 @@ TEST_CASE("an option out of its range is an invalid argument") {
   completion_port port;
   auto [stream, peer] = connect_peer(port);
   check_is(stream.set_option(fairway::ip_ttl{300}).error(), condition::invalid_argument);
-  check_is(stream.set_option(fairway::keep_alive_idle_seconds{0}).error(),
+  check_is(stream.set_option(fairway::keep_alive_idle{0s}).error(),
            condition::invalid_argument);
-  check_is(stream.set_option(fairway::linger{true, 5}).error(), condition::invalid_argument);
+  check_is(stream.set_option(fairway::linger{true, 5s}).error(), condition::invalid_argument);
 }
 
 TEST_CASE("an address that no route leads to is unreachable or times out") {
