@@ -7,7 +7,9 @@ function(fairway_warnings target)
     if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
       # GCC 12 follows neither Outcome's nor std::optional's flag through a move, and so takes the
       # destructor of what was never constructed for a use.
-      target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
+      # It also takes a coroutine frame that Asio allocated for one from operator new.
+      target_compile_options(${target} PRIVATE
+        -Wno-maybe-uninitialized -Wno-mismatched-new-delete)
     endif()
     if(FAIRWAY_WERROR)
       target_compile_options(${target} PRIVATE -Werror)
