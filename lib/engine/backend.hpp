@@ -7,8 +7,8 @@
 //   reason()        text for engine_reason(): flags or features that were dropped; may be empty
 //   attach()        a thread is about to run the port (after construction or a move): enables or
 //                   rebuilds what belongs to one thread. Called at the start of every run function.
-//   detach()        optional: a run function returns; what is queued for the kernel goes there now,
-//                   because the next turn may be far away.
+//   flush()         optional: what is queued for the kernel goes there now, because the next turn
+//                   may be far away (a run function returns) or must come after it.
 //   open(object)    optional early registration; `start` registers lazily when it was not called.
 //                   Returns the error.
 //   start(op)       begins `op` (kind, object, vecs, address, ... are set; state is `started`).

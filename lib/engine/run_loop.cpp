@@ -131,7 +131,7 @@ std::size_t port_core::run(std::size_t handlers_max, time_point until, patience 
     port_core& core;
     ~giving_back() {
       core.backend_.with([](auto& b) {
-        if constexpr (requires { b.detach(); }) b.detach();
+        if constexpr (requires { b.flush(); }) b.flush();
       });
       core.disown();
     }

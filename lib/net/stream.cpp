@@ -139,6 +139,15 @@ result<void> shutdown_stream(io_object* object, shutdown_kind which) {
   const half h = which == shutdown_kind::receive ? half::receive
                  : which == shutdown_kind::send  ? half::send
                                                  : half::both;
+  // A write that is begun but only queued for the kernel would find the stream shut.
+  if (h != half::receive && handle_of(object) != no_handle && object->core != nullptr) {
+    const ownership here{*object->core};
+    if (here && !object->write_side->idle()) {
+      object->core->with_backend([](auto& b) {
+        if constexpr (requires { b.flush(); }) b.flush();
+      });
+    }
+  }
   return sockets::shutdown(handle_of(object), h);
 }
 

@@ -12,6 +12,9 @@
 #include <vector>
 
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 using namespace support;
 using fairway::completion_port;
@@ -183,6 +186,52 @@ TEST_CASE("io_uring: non-blocking descriptors wait like blocking ones") {
   r.ends.peer.write("later");
   pump(port, [&] { return r.got.done(); });
   CHECK(r.text() == "later");
+}
+
+TEST_CASE("io_uring: waiting to write does not end because the peer has finished sending") {
+  if (!has_io_uring()) return;
+  completion_port port{on_ring()};
+  auto [stream, peer] = connect_peer(port);
+  const int fd = static_cast<int>(stream.native_handle());
+  const std::string block(65536, 'x');
+  pollfd room{fd, POLLOUT, 0};
+  // Until the peer's window is closed as well, which takes the kernel a moment.
+  while (::poll(&room, 1, 100) == 1) ::send(fd, block.data(), block.size(), MSG_DONTWAIT);
+  peer.shutdown_send();
+  pollfd end{fd, POLLRDHUP, 0};
+  REQUIRE(::poll(&end, 1, -1) == 1);
+  outcome writable;
+  stream.async_wait(fairway::wait_kind::write, writable.record_error());
+  drain(port);
+  CHECK(writable.calls == 0);
+  const int files = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::close(files);
+  pump(port, [&] {
+    std::string got;
+    while (peer.read(got) == raw_peer::event::bytes) {}
+    return writable.done();
+  });
+  CHECK(!writable.ec);
+  drain(port);
+  const int files_after = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  ::close(files_after);
+  CHECK(files_after < files);
+}
+
+TEST_CASE("io_uring: a write that was begun before a shutdown arrives") {
+  if (!has_io_uring()) return;
+  completion_port port{on_ring()};
+  auto [stream, peer] = connect_peer(port);
+  outcome written;
+  std::string got;
+  asio::post(port, [&, &s = stream] {
+    s.async_write_some(asio::buffer("words", 5), written.record());
+    CHECK(s.shutdown(fairway::shutdown_kind::send));
+  });
+  CHECK(read_to_end(port, peer, got) == raw_peer::event::end);
+  CHECK(got == "words");
+  pump(port, [&] { return written.done(); });
+  CHECK(written.bytes == 5);
 }
 
 TEST_CASE("io_uring: more streams with data than buffers in the kernel's hands") {

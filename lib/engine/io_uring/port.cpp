@@ -84,6 +84,9 @@ void port::complete(io_op& op, error_code ec, std::size_t bytes) noexcept {
     core_.blocks().free(std::exchange(op.backend_data, nullptr), sizeof(msghdr));
   }
   if (ec && op.block != nullptr) core_.give_block(*std::exchange(op.block, nullptr));
+  if (op.kind == op_kind::wait && op.result_handle != no_handle) {
+    close_handle(std::exchange(op.result_handle, no_handle));
+  }
   progress_ = true;
   core_.complete(op, ec, bytes);
 }

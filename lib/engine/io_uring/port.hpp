@@ -47,7 +47,7 @@ class port {
 
   std::string reason() const;
   void attach();
-  void detach() noexcept;
+  void flush() noexcept;
   error_code open(io_object&) noexcept { return {}; }
   void start(io_op& op) noexcept;
   void cancel(io_op& op) noexcept;
@@ -101,6 +101,7 @@ class port {
   void finish_receive_from(io_op& op, int result) noexcept;
   void finish_connect(io_op& op, int result) noexcept;
   void finish_wait(io_op& op, int result) noexcept;
+  void wait_exactly(io_op& op) noexcept;
   bool take_chosen_block(io_op& op, int result, unsigned flags) noexcept;
   void buffers_ran_out(io_op& op) noexcept;
   void receive_into_own_block(io_op& op) noexcept;

@@ -46,7 +46,7 @@ void port::attach() {
   thread_ = me;
 }
 
-void port::detach() noexcept {
+void port::flush() noexcept {
   if (thread_ != this_thread_number()) return;
   start_deferred();
   if (ring_->unsubmitted() != 0) enter(0, time_point::min());
