@@ -4,11 +4,10 @@
 
 #include "connecting.hpp"
 
+#include <fairway/task.hpp>
+
 #include <doctest/doctest.h>
 
-#include <boost/asio/awaitable.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/use_future.hpp>
 
@@ -173,12 +172,11 @@ TEST_CASE("a coroutine awaits a connect as a result") {
   peer there;
   completion_port port;
   bool connected = false;
-  const auto dial_there = [&]() -> boost::asio::awaitable<void, fairway::port_executor> {
+  fairway::spawn(port, [&]() -> fairway::task<> {
     connector dial(port);
     auto got = co_await dial.async_connect(there.address());
     connected = got && got.value().is_open();
-  };
-  boost::asio::co_spawn(port.get_executor(), dial_there(), boost::asio::detached);
+  });
   port.run();
   CHECK(connected);
 }

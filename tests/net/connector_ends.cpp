@@ -3,6 +3,7 @@
 #include <fairway/net/connector.hpp>
 
 #include <fairway/engine/clock.hpp>
+#include <fairway/testing/fault_schedule.hpp>
 
 #include "connecting.hpp"
 #include "open_files.hpp"
@@ -22,7 +23,57 @@ using fairway::manual_clock;
 using namespace std::chrono_literals;
 namespace net_error = boost::asio::error;
 
+/// Makes the first connect fail before it enters the kernel.
+struct first_connect_unreachable : fairway::testing::fault_schedule {
+  fairway::testing::entry_fault on_entry(fairway::testing::kernel_entry where) override {
+    if (where != fairway::testing::kernel_entry::connect || connects++ != 0) {
+      return {};
+    }
+    return {.error = net_error::network_unreachable};
+  }
+  int connects = 0;
+};
+
+/// Delivers every completed connect twice, after a turn of the loop.
+struct late_and_twice : fairway::testing::fault_schedule {
+  fairway::testing::completion_fault on_completion(fairway::testing::operation_kind kind, int,
+                                                   std::size_t) override {
+    const bool is_connect = kind == fairway::testing::operation_kind::connect;
+    return {.delay_turns = is_connect ? 1u : 0u, .repeat = is_connect};
+  }
+};
+
 }  // namespace
+
+TEST_CASE("after an unreachable address the next is tried at once") {
+  const peer there;
+  first_connect_unreachable faults;
+  completion_port port({.faults = &faults});
+  connector dial(port);
+  outcome got;
+  const endpoint targets[] = {there.address(), there.address()};
+  dial.async_connect(targets, got.store());
+  port.run();
+  CHECK_FALSE(got.ec);
+  REQUIRE(dial.attempts().size() == 2);
+  CHECK(dial.attempts()[0].error == net_error::network_unreachable);
+}
+
+TEST_CASE("a completion that comes late and twice ends a connect once") {
+  const open_files files;
+  {
+    const peer there;
+    late_and_twice faults;
+    completion_port port({.faults = &faults});
+    connector dial(port);
+    outcome got;
+    dial.async_connect(there.address(), got.store());
+    port.run();
+    CHECK_FALSE(got.ec);
+    CHECK(got.connected.is_open());
+  }
+  CHECK(files.are_as_before());
+}
 
 TEST_CASE("a silent address delays the next by the attempt delay and loses") {
   const open_files files;

@@ -75,6 +75,15 @@ std::vector<std::filesystem::path> resolver_threads() {
 
 }  // namespace
 
+#if defined(__linux__)
+TEST_CASE("a numeric address starts no thread") {
+  const auto before = resolver_threads();
+  asker one("127.0.0.1", "80");
+  CHECK(one.start());
+  CHECK(resolver_threads() == before);
+}
+#endif
+
 TEST_CASE("a numeric address is answered at once") {
   for (const char* text : {"127.0.0.1", "::1"}) {
     asker one(text, "80");
