@@ -129,18 +129,6 @@ TEST_CASE("an option out of its range is an invalid argument") {
   check_is(stream.set_option(fairway::linger{true, 5s}).error(), condition::invalid_argument);
 }
 
-TEST_CASE("an address that no route leads to is unreachable or times out") {
-  completion_port port;
-  if (!has_ipv6()) return;
-  // A discard-only prefix (RFC 6666): no machine has it.
-  fairway::connector dial{port, {.timeout = 200ms}};
-  accepted got;
-  dial.async_connect(endpoint::parse("[100::1]:9").value(), got.record());
-  pump(port, [&] { return got.done(); });
-  const bool expected = got.ec == condition::unreachable || got.ec == condition::timed_out;
-  CHECK_MESSAGE(expected, got.ec.message());
-}
-
 #if defined(__linux__)
 
 TEST_CASE("reading into memory that is not there is a bad address") {
