@@ -1,6 +1,7 @@
 // Any posted function runs, whatever the port was doing when it was posted.
 #include "support/limits.hpp"
 #include "support/pump.hpp"
+#include "support/tickets.hpp"
 
 #include <fairway/engine/completion_port.hpp>
 #include <fairway/engine/timer.hpp>
@@ -12,7 +13,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <semaphore>
 #include <thread>
 #include <vector>
 
@@ -30,7 +30,7 @@ std::size_t post_one_at_a_time(std::size_t count, bool with_timer) {
   fairway::timer hour{port, 1h};
   if (with_timer) hour.async_wait([](auto) {});
   std::thread runner([&] { port.run(); });
-  std::counting_semaphore<> done{0};
+  support::tickets done;
   std::size_t ran = 0;
   for (; ran < count; ++ran) {
     asio::post(port, [&] { done.release(); });

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "net/resolver.hpp"
+#include "support/tickets.hpp"
 
 #include <doctest/doctest.h>
 
@@ -13,7 +14,6 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
-#include <semaphore>
 #include <string>
 
 namespace fairway::testing {
@@ -50,9 +50,9 @@ class held_look_up {
 
   /// Waits until everything asked so far has been looked up and its asker told.
   void wait_until_idle() {
-    std::binary_semaphore done{0};
+    support::tickets done;
     const auto query = std::make_shared<detail::name_query>(
-        "last", "1", [](void* s) noexcept { static_cast<std::binary_semaphore*>(s)->release(); },
+        "last", "1", [](void* s) noexcept { static_cast<support::tickets*>(s)->release(); },
         &done);
     if (!query->start()) {
       CHECK(done.try_acquire_for(patience));

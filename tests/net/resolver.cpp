@@ -4,6 +4,7 @@
 #include "net/resolver.hpp"
 
 #include "held_look_up.hpp"
+#include "support/tickets.hpp"
 
 #include <doctest/doctest.h>
 
@@ -13,7 +14,6 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
-#include <semaphore>
 #include <string>
 #include <thread>
 #include <vector>
@@ -54,7 +54,7 @@ class asker {
  private:
   static void answered(void* self) noexcept { static_cast<asker*>(self)->answered_.release(); }
 
-  std::counting_semaphore<> answered_{0};
+  support::tickets answered_;
   std::shared_ptr<name_query> query_;
 };
 
