@@ -24,6 +24,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 
 namespace fairway::detail {
 
@@ -65,21 +66,28 @@ struct deadline_node {
 
 struct receive_block;
 
+struct op_result {
+  error_code ec;
+  std::size_t bytes = 0;
+};
+
 struct io_op : operation {
   explicit io_op(op_kind k) noexcept;
   io_op(const io_op&) = delete;
   io_op& operator=(const io_op&) = delete;
 
+  union {
+    op_result result;  // see set_result
 #if defined(_WIN32)
-  // The kernel's OVERLAPPED (32 bytes on 64-bit Windows); the address identifies the operation.
-  alignas(8) std::byte overlapped[32] = {};
+    // The kernel's OVERLAPPED (32 bytes on 64-bit Windows); the address identifies the operation.
+    // There is no result before the kernel is done with it, so the two share their room.
+    alignas(8) std::byte overlapped[32];
 #endif
+  };
   io_object* object = nullptr;        // set once by the object that embeds the operation
   handler_base* handler = nullptr;    // null while idle
   std::shared_ptr<cancel_ticket> ticket;  // null: cancelled on the port's thread only
   void (*on_cancel)(io_op&) = nullptr;  // composite: asked to end; completes later
-  error_code ec;                      // result
-  std::size_t bytes = 0;              // result
   io_vec* vecs = nullptr;             // one or more; `one` or a block of the port
   io_vec one{};
   std::uint32_t vec_count = 0;
@@ -100,6 +108,10 @@ struct io_op : operation {
   receive_block* block = nullptr;     // receive
   alignas(std::max_align_t) std::byte room[handler_bytes];
 
+  // Once nothing is owed. By construction: on Windows the kernel had the memory before.
+  void set_result(error_code ec, std::size_t bytes) noexcept {
+    ::new (static_cast<void*>(&result)) op_result{ec, bytes};
+  }
   bool idle() const noexcept { return state == op_state::idle; }
   // The backend (or a wait list) has it: it will be completed by somebody.
   bool in_backend() const noexcept {

@@ -40,7 +40,7 @@ testing::operation_kind public_kind(op_kind kind) noexcept {
 
 }  // namespace
 
-io_op::io_op(op_kind k) noexcept : operation{&perform_io}, kind{k} {}
+io_op::io_op(op_kind k) noexcept : operation{&perform_io}, result{}, kind{k} {}
 
 io_object::io_object(port_core& c, destroy_fn d) noexcept
     : core{&c}, destroy{d}, release_hop{&perform_release} {
@@ -51,8 +51,7 @@ void port_core::attach(io_op& op, handler_base* handler) noexcept {
   assert(op.idle() && op.object != nullptr);
   op.handler = handler;
   op.state = op_state::started;
-  op.ec.clear();
-  op.bytes = 0;
+  op.set_result({}, 0);
   ++local_work_;
   counts_.in_flight.add();
   retain(*op.object);
@@ -83,8 +82,7 @@ void port_core::complete(io_op& op, error_code ec, std::size_t bytes) noexcept {
   if (ec == boost::asio::error::operation_aborted && (op.flags & op_timed_out) != 0) {
     ec = boost::asio::error::timed_out;
   }
-  op.ec = ec;
-  op.bytes = bytes;
+  op.set_result(ec, bytes);
   if (op.state == op_state::started) counts_.inline_completions.add();
   counts_.completions.add();
   op.state = op_state::completing;

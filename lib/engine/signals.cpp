@@ -175,7 +175,8 @@ void signals_wait::start(io_object& object, io_op& op) {
 }
 
 signals_wait::values signals_wait::take(io_op& op) noexcept {
-  return {op.ec, op.ec ? signal_kind::interrupt : static_cast<signal_kind>(op.bytes)};
+  const auto& [ec, which] = op.result;
+  return {ec, ec ? signal_kind::interrupt : static_cast<signal_kind>(which)};
 }
 
 }  // namespace fairway::detail

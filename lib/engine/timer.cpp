@@ -68,6 +68,6 @@ void timer_wait::start(io_object& object, io_op& op, port_clock::time_point when
   }
 }
 
-std::tuple<error_code> timer_wait::take(io_op& op) noexcept { return {op.ec}; }
+std::tuple<error_code> timer_wait::take(io_op& op) noexcept { return {op.result.ec}; }
 
 }  // namespace fairway::detail

@@ -104,7 +104,7 @@ struct connector_state : io_object {
 
 void running_attempt::ended(handler_base* base, io_op& op) {
   const std::unique_ptr<running_attempt> self(static_cast<running_attempt*>(base));
-  const error_code ec = op.ec;
+  const error_code ec = op.result.ec;
   finish(op);
   if (self->owner) {
     self->owner->attempt_ended(*self, ec);
@@ -338,7 +338,7 @@ void connect_operation::start(io_object& object, io_op&, const std::string& host
 
 connect_operation::values connect_operation::take(io_op& op) noexcept {
   connector_state& state = state_of(*op.object);
-  return {op.ec, stream{std::exchange(state.winner, nullptr)}};
+  return {op.result.ec, stream{std::exchange(state.winner, nullptr)}};
 }
 
 }  // namespace fairway::detail

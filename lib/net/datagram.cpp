@@ -65,12 +65,13 @@ void start_send_to(io_object& object, io_op& op, const buffer_list& buffers, con
 
 transfer_values take_received_from(io_op& op) noexcept {
   auto& state = *static_cast<datagram_state*>(op.object);
-  if (state.sender != nullptr && (!op.ec || op.ec == boost::asio::error::message_size)) {
+  const auto& [ec, bytes] = op.result;
+  if (state.sender != nullptr && (!ec || ec == boost::asio::error::message_size)) {
     if (auto from = endpoint::from_native(op.address, op.address_bytes)) {
       *state.sender = from.value();
     }
   }
-  return {op.ec, op.bytes};
+  return {ec, bytes};
 }
 
 result<io_object*> open_datagram(completion_port& port, const endpoint& local,

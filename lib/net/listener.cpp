@@ -87,7 +87,7 @@ void listener_state::on_cancel(io_op& op) {
 
 void listener_state::on_accepted(handler_base*, io_op& op) {
   auto& self = *static_cast<listener_state*>(op.object);
-  const error_code ec = op.ec;
+  const error_code ec = op.result.ec;
   const native_handle socket = std::exchange(op.result_handle, no_handle);
   const bool cancelled = (self.waiting.flags & op_cancel_requested) != 0;
   self.core->retain(self);
@@ -105,7 +105,7 @@ void listener_state::on_accepted(handler_base*, io_op& op) {
 
 void listener_state::on_paused(handler_base*, io_op& op) {
   auto& self = *static_cast<listener_state*>(op.object);
-  const error_code ec = op.ec;
+  const error_code ec = op.result.ec;
   self.core->retain(self);
   finish(op);
   if (ec || (self.waiting.flags & op_cancel_requested) != 0) {
@@ -175,14 +175,14 @@ void listener_accept::start(io_object& object, io_op& op, completion_port* targe
 listener_accept::values listener_accept::take(io_op& op) noexcept {
   auto& state = *static_cast<listener_state*>(op.object);
   const native_handle handle = std::exchange(op.result_handle, no_handle);
-  if (handle == no_handle) return {op.ec, stream{}};
+  if (handle == no_handle) return {op.result.ec, stream{}};
   if (state.ip && state.options.no_delay) {
     // Fails only for a connection that is gone already, which its first read will tell.
     (void)set_option(handle, no_delay{true});
   }
   completion_port& port = state.target != nullptr ? *state.target : port_of(state);
   try {
-    return {op.ec, stream{make_stream(port, handle)}};
+    return {op.result.ec, stream{make_stream(port, handle)}};
   } catch (const std::bad_alloc&) {
     return failure(boost::asio::error::no_memory);
   }

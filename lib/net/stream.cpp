@@ -73,11 +73,11 @@ void start_wait(io_object& object, io_op& op, wait_side side) {
   object.core->start(op);
 }
 
-transfer_values take_transfer(io_op& op) noexcept { return {op.ec, op.bytes}; }
+transfer_values take_transfer(io_op& op) noexcept { return {op.result.ec, op.result.bytes}; }
 
 received take_received(io_op& op) noexcept {
   if (op.block == nullptr) return {};
-  return {std::exchange(op.block, nullptr), op.bytes};
+  return {std::exchange(op.block, nullptr), op.result.bytes};
 }
 
 void give_received(receive_block* block) noexcept {
@@ -171,6 +171,9 @@ result<std::uintptr_t> release_stream(io_object* object) {
   }
   const native_handle handle =
       object->core->with_backend([&](auto& b) { return b.release(*object); });
+  if (handle == no_handle) {
+    return boost::system::error_code{boost::asio::error::operation_not_supported};
+  }
   object->closing = true;
   return handle;
 }
