@@ -22,7 +22,8 @@
 //                   (closing it) when the kernel owes nothing for it any more; until then it
 //                   keeps the object (core.hold/let_go). Unclaimed accepted sockets are closed.
 //   release(object) -> native_handle: forgets the object without closing its handle (no operation
-//                   in flight); used to hand a socket to another port.
+//                   in flight); used to hand a socket to another port. `no_handle`: the system
+//                   cannot take the handle from this port; the object stays as it was.
 //   close_handle(handle)   closes a socket that no object has (an accepted one that nobody took).
 //   wait(until)     one kernel entry: submits what is queued, waits until a completion, a wake or
 //                   the time `until` (steady clock; time_point::min() = do not wait,

@@ -71,7 +71,9 @@ class stream {
   stream& operator=(stream&&) noexcept = default;
 
   // Makes a stream of a connected socket that was made elsewhere, and owns it from then on.
-  // Errors: not a socket; invalid argument for one that is not a stream.
+  // Errors: not a socket; invalid argument for one that is not a stream. On Windows a socket that
+  // belongs to a completion port already, of whatever library, is adopted without an error, but its
+  // first operation ends with invalid argument (CreateIoCompletionPort page, Remarks).
   static result<stream> adopt(completion_port& port, native_handle_type handle) {
     auto made = detail::adopt_stream(port, handle);
     if (!made) return made.error();
@@ -151,7 +153,11 @@ class stream {
   // Ends the operations in flight, then closes the socket: the peer reads end of file after what
   // was written (a reset when received bytes were left unread, as TCP has it).
   void close() { state_.close(); }
-  // Gives the socket up, open. Errors: in progress while operations are in flight.
+  // Gives the socket up, open. Errors: in progress while operations are in flight; operation not
+  // supported where a socket cannot leave its completion port once it had an operation there
+  // (Windows before 8.1, Wine): the stream is then as before. On Windows a released socket still
+  // posts no packet for what succeeds at once (SetFileCompletionNotificationModes page: a mode that
+  // is set stays), which whoever reads its packets has to know; another port of Fairway does.
   result<native_handle_type> release() { return detail::release_stream(state_.get()); }
 
   result<endpoint> local_endpoint() const { return detail::local_endpoint_of(state_.get()); }

@@ -96,6 +96,26 @@ void ignore_datagram_resets(SOCKET socket) noexcept {
              nullptr);  // refused where it does not exist: such resets are skipped when they come
 }
 
+// Takes the file from its completion port, so that it can join another: Windows 8.1 and later
+// (FILE_INFORMATION_CLASS page, FileReplaceCompletionInformation). Wine 8 does not know it.
+bool leave_port(HANDLE file) noexcept {
+  struct {
+    HANDLE port;
+    void* key;
+  } none{};
+  struct {
+    ULONG_PTR status, information;
+  } io{};
+  using set_information = LONG(WINAPI*)(HANDLE, void*, void*, ULONG, int);
+  constexpr int file_replace_completion_information = 61;
+  const HMODULE ntdll = ::GetModuleHandleW(L"ntdll.dll");
+  if (ntdll == nullptr) return false;
+  auto* found = reinterpret_cast<void*>(::GetProcAddress(ntdll, "NtSetInformationFile"));
+  if (found == nullptr) return false;
+  return reinterpret_cast<set_information>(found)(file, &io, &none, sizeof none,
+                                                  file_replace_completion_information) == 0;
+}
+
 winsock start_winsock() noexcept {
   winsock started;
   WSADATA data;
@@ -297,29 +317,9 @@ native_handle port::release(io_object& object) noexcept {
     while (object.os.owed != 0) reap(no_limit);
     object.closing = false;
   }
+  if (object.registered && !leave_port(file_of(object.handle))) return no_handle;
   close_pool(object);
-  if (object.registered) {
-    // Windows 8.1 and later let a file leave its port; before, it cannot join another.
-    struct {
-      HANDLE port;
-      void* key;
-    } none{};
-    struct {
-      ULONG_PTR status, information;
-    } io{};
-    using set_information = LONG(WINAPI*)(HANDLE, void*, void*, ULONG, int);
-    constexpr int file_replace_completion_information = 61;
-    const HMODULE ntdll = ::GetModuleHandleW(L"ntdll.dll");
-    void* found = nullptr;
-    if (ntdll != nullptr) {
-      found = reinterpret_cast<void*>(::GetProcAddress(ntdll, "NtSetInformationFile"));
-    }
-    if (found != nullptr) {
-      reinterpret_cast<set_information>(found)(file_of(object.handle), &io, &none, sizeof none,
-                                               file_replace_completion_information);
-    }
-    object.registered = false;
-  }
+  object.registered = false;
   return std::exchange(object.handle, no_handle);
 }
 
