@@ -74,14 +74,13 @@ bool port_core::running_here() const noexcept {
 
 owned port_core::try_own() noexcept {
   const std::uintptr_t me = this_thread_mark();
-  // Only this thread writes its own mark, so a relaxed load cannot miss it.
-  const std::uintptr_t seen = owner_.load(std::memory_order_relaxed);
+  // Sequentially consistent: it comes after the push of a hop, see disown.
+  const std::uintptr_t seen = owner_.load(std::memory_order_seq_cst);
   owned how = owned::already;
   if ((seen & ~borrowed_mark) != me) {
     std::uintptr_t free = 0;
     if (seen != 0 || !owner_.compare_exchange_strong(free, me | borrowed_mark,
-                                                     std::memory_order_acquire,
-                                                     std::memory_order_relaxed)) {
+                                                     std::memory_order_seq_cst)) {
       return owned::elsewhere;
     }
     how = owned::borrowed;
@@ -92,9 +91,10 @@ owned port_core::try_own() noexcept {
 
 void port_core::disown() noexcept {
   for (;;) {
-    owner_.store(0, std::memory_order_release);
     // A hop that came while this thread had the port found it taken: perform it now unless a new
-    // owner does.
+    // owner does. Its producer pushes and then looks at `owner_`; here it is the other way round,
+    // and all four are sequentially consistent: one of the two sees the other.
+    owner_.store(0, std::memory_order_seq_cst);
     if (hops_.empty() || try_own() != owned::borrowed) return;
   }
 }

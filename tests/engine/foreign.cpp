@@ -2,6 +2,8 @@
 #include "support/limits.hpp"
 #include "support/pump.hpp"
 
+#include "engine/port_core.hpp"
+
 #include <fairway/engine/completion_port.hpp>
 #include <fairway/engine/timer.hpp>
 
@@ -158,4 +160,34 @@ TEST_CASE("a port that is run in slices is shared with threads that start waits 
   while (fired.load() < 2000 && std::chrono::steady_clock::now() < limit) port.run_for(20us);
   for (auto& thread : threads) thread.join();
   CHECK(fired.load() == 2000);
+}
+
+TEST_CASE("a call that hops in the moment in which the port is given back is performed") {
+  namespace detail = fairway::detail;
+  completion_port port;
+  detail::port_core& core = detail::core_of(port);
+  const int rounds = static_cast<int>(support::scaled(20'000));
+  std::atomic<int> begun{0};
+  std::atomic<int> hopped{0};
+  int performed = 0;  // the owner's
+  std::thread other([&] {
+    for (int round = 1; round <= rounds; ++round) {
+      while (begun.load() < round) {
+      }
+      detail::initiation<void>::hop(core, [&] { ++performed; });
+      hopped.store(round);
+    }
+  });
+  int lost = 0;
+  for (int round = 1; round <= rounds; ++round) {
+    begun.store(round);
+    while (hopped.load() < round) {
+      const detail::ownership here{core};
+    }
+    if (performed == round) continue;
+    ++lost;
+    const detail::ownership late{core};
+  }
+  other.join();
+  CHECK(lost == 0);
 }
