@@ -48,6 +48,8 @@ void port_group::start() {
     port->restart();
     guards_.emplace_back(port->get_executor());
   }
+  // A stop that came before is not undone by the restarts above.
+  if (stopping_.load(std::memory_order_seq_cst)) stop();
   for (auto& port : ports_) {
     threads_.emplace_back([this, &port] { run_one_port(*port); });
   }
@@ -66,6 +68,7 @@ void port_group::run_one_port(completion_port& port) {
 }
 
 void port_group::stop() noexcept {
+  stopping_.store(true, std::memory_order_seq_cst);
   for (auto& port : ports_) port->stop();
 }
 
@@ -73,6 +76,7 @@ void port_group::join() {
   for (std::thread& t : threads_) t.join();
   threads_.clear();
   guards_.clear();
+  stopping_.store(false, std::memory_order_seq_cst);
   std::unique_lock lock{mutex_};
   if (std::exception_ptr failure = std::exchange(failure_, nullptr)) {
     lock.unlock();

@@ -81,6 +81,21 @@ TEST_CASE("run returns when a handler stops the group") {
   CHECK(group[1].stopped());
 }
 
+TEST_CASE("a group that is stopped before it runs returns at once, and runs the next time") {
+  port_group group{2};
+  bool ran = false;
+  timer later{group[0], 300ms};
+  later.async_wait([&](error_code) {
+    ran = true;
+    group.stop();
+  });
+  group.stop();
+  group.run();
+  CHECK_FALSE(ran);
+  group.run();
+  CHECK(ran);
+}
+
 TEST_CASE("a group can be run again after it was stopped") {
   port_group group{2};
   int rounds = 0;

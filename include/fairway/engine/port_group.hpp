@@ -48,7 +48,8 @@ class port_group {
 
   // Starts a thread a port. Preconditions: not started, or joined since.
   void start();
-  // Makes all ports return soon; handlers that run are finished first.
+  // Makes all ports return soon; handlers that run are finished first. Before start it makes the
+  // ports return at once, as with a single port.
   void stop() noexcept;
   // Waits for the threads. Errors: rethrows what left a handler.
   void join();
@@ -63,6 +64,7 @@ class port_group {
   std::vector<guard> guards_;
   std::vector<std::thread> threads_;
   std::atomic<std::size_t> turn_{0};
+  std::atomic<bool> stopping_{false};  // seq_cst: set before the ports stop, read after restarts
   std::mutex mutex_;
   std::exception_ptr failure_;  // null: none; under mutex_
 };
