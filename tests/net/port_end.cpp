@@ -1,6 +1,9 @@
 // Destroying a port under everything that is pending on it.
 
 #include "net/open_files.hpp"
+#if defined(__linux__)
+#include "support/child.hpp"
+#endif
 #include "support/limits.hpp"
 #include "support/net.hpp"
 
@@ -176,3 +179,38 @@ TEST_CASE("a stream of one port whose handler belongs to another goes with eithe
     CHECK(people.ran == 0);
   }
 }
+
+#if defined(__linux__)
+
+TEST_CASE("a child made by fork may destroy what it inherited, and the parent's goes on") {
+  if (thread_sanitizer) {
+    std::puts("SKIP: the thread sanitizer does not follow a fork");
+    return;
+  }
+  auto port = std::make_unique<completion_port>();
+  auto closed = connect_peer(*port);
+  auto cancelled = connect_peer(*port);
+  auto left = connect_peer(*port);
+  std::array<std::array<char, 8>, 3> rooms{};
+  std::array<outcome, 3> got;
+  closed.stream.async_read_some(asio::buffer(rooms[0]), got[0].record());
+  cancelled.stream.async_read_some(asio::buffer(rooms[1]), got[1].record());
+  left.stream.async_read_some(asio::buffer(rooms[2]), got[2].record());
+  drain(*port);
+  const int status = in_child([&] {
+    { const auto gone = std::move(closed.stream); }
+    cancelled.stream.cancel();
+    port.reset();
+    return 0;
+  });
+  CHECK(status == 0);
+  closed.peer.write("a");
+  cancelled.peer.write("bb");
+  left.peer.write("ccc");
+  pump(*port, [&] { return got[0].done() && got[1].done() && got[2].done(); });
+  CHECK(got[0].bytes == 1);
+  CHECK(got[1].bytes == 2);
+  CHECK(got[2].bytes == 3);
+}
+
+#endif

@@ -43,7 +43,9 @@ timespec time_left(time_point until) noexcept {
 }  // namespace
 
 port::port(port_core& core, const port_options& options)
-    : core_{core}, batch_{static_cast<int>(std::min(options.queue_entries, 512u))} {
+    : core_{core},
+      batch_{static_cast<int>(std::min(options.queue_entries, 512u))},
+      process_{::getpid()} {
   epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   epoll_event event{};
@@ -117,22 +119,22 @@ void port::cancel(io_op& op) noexcept {
   core_.complete(op, boost::asio::error::operation_aborted, 0);
 }
 
+// Explicit: a duplicate of the descriptor elsewhere would keep the registration alive. In a child
+// made by fork the descriptors are duplicates and the registrations are the parent's.
+void port::forget(io_object& object) noexcept {
+  if (!object.registered) return;
+  object.registered = false;
+  if (process_ != ::getpid()) return;
+  ::epoll_ctl(epoll_, EPOLL_CTL_DEL, static_cast<int>(object.handle), nullptr);
+}
+
 void port::close(io_object& object) noexcept {
-  const int handle = static_cast<int>(object.handle);
-  if (object.registered) {
-    // Explicit: a duplicate of the descriptor elsewhere would keep the registration alive.
-    ::epoll_ctl(epoll_, EPOLL_CTL_DEL, handle, nullptr);
-    object.registered = false;
-  }
-  ::close(handle);
-  object.handle = no_handle;
+  forget(object);
+  ::close(static_cast<int>(std::exchange(object.handle, no_handle)));
 }
 
 native_handle port::release(io_object& object) noexcept {
-  if (object.registered) {
-    ::epoll_ctl(epoll_, EPOLL_CTL_DEL, static_cast<int>(object.handle), nullptr);
-    object.registered = false;
-  }
+  forget(object);
   return std::exchange(object.handle, no_handle);
 }
 

@@ -18,6 +18,8 @@
 
 #include <string>
 
+#include <sys/types.h>
+
 struct epoll_event;
 
 namespace fairway {
@@ -64,11 +66,13 @@ class port {
   void on_event(io_object& object, unsigned events) noexcept;
   int wait_for_events(epoll_event* events, int count, time_point until) noexcept;
   void drain_wake() noexcept;
+  void forget(io_object& object) noexcept;
 
   port_core& core_;
   int epoll_ = -1;
   int wake_ = -1;
   int batch_;
+  pid_t process_;  // whose the registrations are: a child made by fork shares them
 };
 
 // Notes in io_object::os.bits.

@@ -54,7 +54,7 @@ port::port(port_core& core, const port_options& options)
       entries_{options.queue_entries},
       ring_{std::make_unique<ring>(entries_, true)},
       buffers_{core.buffers()},
-      process_{::getpid()},
+      process_{this_process_number()},
       poll_first_{ring_->bound()} {
   buffers_.open(ring_->native());
   wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -75,7 +75,9 @@ std::string port::reason() const {
   return text;
 }
 
+// Never in a child made by fork: the memory of the queues is not even there.
 bool port::ring_is_mine() const noexcept {
+  if (process_ != this_process_number()) return false;
   return thread_ == this_thread_number() || (ring_ != nullptr && !ring_->bound());
 }
 

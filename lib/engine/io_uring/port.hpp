@@ -28,8 +28,6 @@
 #include <memory>
 #include <string>
 
-#include <sys/types.h>
-
 namespace fairway {
 struct port_options;
 }
@@ -129,7 +127,7 @@ class port {
   std::unique_ptr<ring> ring_;     // null after shutdown
   buffer_group buffers_;
   std::uint64_t thread_ = 0;       // whose the ring is; 0: nobody's yet
-  pid_t process_;                  // who made it: a child made by fork must not touch it
+  unsigned process_;               // who made it: a child made by fork must not touch it
   unsigned costly_moves_ = 0;
   std::uint64_t owed_ = 0;         // completions owed for operations and listeners
   io_op* deferred_ = nullptr;      // to be started or cancelled by `wait`, oldest first

@@ -22,8 +22,6 @@
 #include <chrono>
 #include <utility>
 
-#include <unistd.h>
-
 namespace fairway::detail::io_uring {
 
 namespace {
@@ -36,6 +34,10 @@ constexpr std::chrono::seconds end_patience{2};
 }  // namespace
 
 void port::attach() {
+  if (process_ != this_process_number()) {
+    throw boost::system::system_error(boost::asio::error::operation_not_supported,
+                                      "a port of the parent process");
+  }
   const std::uint64_t me = this_thread_number();
   if (thread_ == me) return;
   if (thread_ != 0 && ring_->bound()) move_here();
@@ -47,7 +49,7 @@ void port::attach() {
 }
 
 void port::flush() noexcept {
-  if (thread_ != this_thread_number()) return;
+  if (thread_ != this_thread_number() || !ring_is_mine()) return;
   start_deferred();
   if (ring_->unsubmitted() != 0) enter(0, time_point::min());
 }
@@ -133,8 +135,8 @@ bool port::drain() noexcept {
 
 void port::shutdown() noexcept {
   shutting_down_ = true;
-  if (process_ != ::getpid()) {
-    // A child made by fork has no part in the ring; its memory is not even there.
+  if (process_ != this_process_number()) {
+    // A child made by fork has no part in the ring.
     static_cast<void>(ring_.release());
     thread_ = 0;
   }
