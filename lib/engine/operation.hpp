@@ -133,6 +133,7 @@ struct io_object {
 
   port_core* core;            // null once the port is gone
   destroy_fn destroy;         // deletes the whole state
+  destroy_fn on_close = nullptr;  // once, when it begins to close; null: nothing to do then
   io_object* previous = nullptr;  // the port's list of objects
   io_object* next = nullptr;
   io_op* read_side = nullptr;   // accept, read, receive, receive_from, wait

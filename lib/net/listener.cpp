@@ -2,6 +2,7 @@
 
 #include "engine/port_core.hpp"
 #include "net/objects.hpp"
+#include "net/resolver_system.hpp"
 #include "net/socket.hpp"
 
 #include <boost/asio/error.hpp>
@@ -24,6 +25,7 @@ struct listener_state : io_object {
       : io_object{owner, &destroy_it}, options{o}, accepted{&on_accepted}, paused{&on_paused} {
     handle = socket;
     listening = true;
+    on_close = &remove_path;
     waiting.object = accepting.object = pausing.object = this;
     waiting.on_cancel = &on_cancel;
     read_side = &accepting;
@@ -31,9 +33,14 @@ struct listener_state : io_object {
     extra_side = &pausing;
   }
   static void destroy_it(io_object* object) noexcept {
-    auto* self = static_cast<listener_state*>(object);
-    if (self->owned_path != nullptr) sockets::remove_path(*self->owned_path);
-    delete self;
+    delete static_cast<listener_state*>(object);
+  }
+  // With the close and not later: then the file may be another listener's. In a child made by fork
+  // it is still the parent's.
+  static void remove_path(io_object* object) noexcept {
+    auto& self = *static_cast<listener_state*>(object);
+    if (self.owned_path == nullptr || self.process != process_number()) return;
+    sockets::remove_path(*self.owned_path);
   }
 
   struct step : handler_base {
@@ -50,7 +57,8 @@ struct listener_state : io_object {
   listen_options options;
   completion_port* target = nullptr;  // null: the listener's own port
   bool ip = true;                        // not unix-domain
-  std::unique_ptr<endpoint> owned_path;  // null: nothing to remove at the end
+  std::unique_ptr<endpoint> owned_path;  // null: no file to remove
+  const long process = process_number();
   step accepted;
   step paused;
   io_op waiting{op_kind::composite};

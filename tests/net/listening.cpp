@@ -1,10 +1,15 @@
 // Making listeners: endpoints, options, adoption, and the errors of both.
 
+#if defined(__linux__)
+#include "support/child.hpp"
+#endif
+#include "support/limits.hpp"
 #include "support/net.hpp"
 
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <memory>
 #include <set>
 
 using namespace support;
@@ -183,6 +188,38 @@ TEST_CASE("a unix-domain path appears with its listener and goes with it") {
     drain(port);
   }
   drain(port);
+  CHECK_FALSE(std::filesystem::exists(path));
+}
+
+TEST_CASE("a unix-domain path may be opened again once its listener has closed") {
+  completion_port port;
+  const auto path = fresh_path();
+  const auto where = endpoint::local(path.string()).value();
+  auto l = listen(port, where);
+  l.close();
+  CHECK_FALSE(std::filesystem::exists(path));
+  auto next = listener::open(port, where);
+  REQUIRE(next.has_value());
+  l = std::move(next.value());  // the closed one goes, the file is the new one's
+  drain(port);
+  REQUIRE(std::filesystem::is_socket(path));
+  auto peer = raw_peer::connect(where);
+  CHECK(accept(port, l).is_open());
+}
+
+TEST_CASE("a unix-domain path goes with the port of its listener, in the process that made it") {
+  const auto path = fresh_path();
+  auto port = std::make_unique<completion_port>();
+  auto l = listen(*port, endpoint::local(path.string()).value());
+  if (!thread_sanitizer) {  // which does not follow a fork
+    CHECK(in_child([&] {
+            l.close();
+            port.reset();
+            return 0;
+          }) == 0);
+    CHECK(std::filesystem::is_socket(path));
+  }
+  port.reset();
   CHECK_FALSE(std::filesystem::exists(path));
 }
 
