@@ -3,6 +3,12 @@
 #include "support/net.hpp"
 
 #include <array>
+#include <cstring>
+
+#if defined(__linux__)
+#include <sys/socket.h>
+#include <sys/uio.h>
+#endif
 
 using namespace support;
 using fairway::completion_port;
@@ -222,3 +228,97 @@ TEST_CASE("the end of the peer's stream is end of file, again and again") {
     }
   }
 }
+
+#if defined(__linux__)
+
+namespace {
+
+// Reads from the stream, in both ways in turn, until `size` bytes have come or nothing comes.
+std::string read_all_of(completion_port& port, fairway::stream& stream, std::size_t size,
+                        bool receive) {
+  std::string all;
+  std::array<char, 64> room{};
+  while (all.size() < size) {
+    outcome got;
+    received_bytes taken;
+    if (receive) {
+      stream.async_receive(taken.record());
+    } else {
+      stream.async_read_some(asio::buffer(room), got.record());
+    }
+    const auto limit = std::chrono::steady_clock::now() + 2s;
+    while (!got.done() && !taken.done()) {
+      if (std::chrono::steady_clock::now() > limit) {
+        stream.cancel();
+        pump(port, [&] { return got.done() || taken.done(); });
+        return all;
+      }
+      port.run_one_for(2ms);
+    }
+    all += receive ? text_of(taken.value) : std::string(room.data(), got.bytes);
+  }
+  return all;
+}
+
+// As on a stream that was idle: the read is there before the byte.
+void wait_for_a_byte(completion_port& port, half_pair& pair) {
+  char room = 0;
+  outcome got;
+  pair.stream.async_read_some(asio::buffer(&room, 1), got.record());
+  drain(port);
+  pair.peer.write("a");
+  pump(port, [&] { return got.done(); });
+  CHECK(got.bytes == 1);
+}
+
+void write_urgent(const raw_peer& peer, char byte) {
+  REQUIRE(::send(static_cast<int>(peer.handle()), &byte, 1, MSG_OOB) == 1);
+}
+
+void write_with_descriptor(const raw_peer& peer, std::string bytes) {
+  const int passed = static_cast<int>(peer.handle());
+  iovec one{bytes.data(), bytes.size()};
+  alignas(cmsghdr) char space[CMSG_SPACE(sizeof passed)]{};
+  msghdr message{};
+  message.msg_iov = &one;
+  message.msg_iovlen = 1;
+  message.msg_control = space;
+  message.msg_controllen = sizeof space;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof passed);
+  std::memcpy(CMSG_DATA(header), &passed, sizeof passed);
+  REQUIRE(::sendmsg(passed, &message, 0) == static_cast<ssize_t>(bytes.size()));
+}
+
+}  // namespace
+
+TEST_CASE("bytes behind urgent data do not wait for more to come") {
+  for (const bool receive : {false, true}) {
+    CAPTURE(receive);
+    completion_port port;
+    auto pair = connect_peer(port);
+    wait_for_a_byte(port, pair);
+    pair.peer.write("abc");
+    write_urgent(pair.peer, '!');
+    pair.peer.write("def");
+    CHECK(read_all_of(port, pair.stream, 6, receive) == "abcdef");
+  }
+}
+
+TEST_CASE("bytes behind descriptors that a peer passes do not wait for more to come") {
+  for (const bool receive : {false, true}) {
+    CAPTURE(receive);
+    completion_port port;
+    auto pair = connect_peer(port, loopback_endpoints().back());
+    for (int round = 0; round < 2; ++round) {
+      wait_for_a_byte(port, pair);
+      write_with_descriptor(pair.peer, "abc");
+      pair.peer.write("def");
+      CHECK(read_all_of(port, pair.stream, 6, receive) == "abcdef");
+    }
+  }
+}
+
+#endif

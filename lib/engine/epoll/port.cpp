@@ -81,7 +81,8 @@ error_code port::open(io_object& object) noexcept {
   core_.counts().kernel_entries.add();
   if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, handle, &event) != 0) return system_error_code(errno);
   object.registered = true;
-  object.os.bits = 0;  // adding reports what is ready already as a first edge
+  // Adding reports what is ready already as a first edge.
+  object.os.bits &= may_pass_descriptors | family_known;
   return {};
 }
 
@@ -170,7 +171,8 @@ void port::on_event(io_object& object, unsigned events) noexcept {
   std::uint32_t& bits = object.os.bits;
   if ((events & EPOLLIN) != 0) bits |= readable;
   if ((events & EPOLLOUT) != 0) bits |= writable;
-  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) bits |= readable | hung_up;
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) bits |= readable | read_on;
+  if ((events & EPOLLPRI) != 0) bits |= read_on;
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) bits |= writable;
   for (io_op* op : object.operations()) {
     if (op == nullptr || !op->in_backend() || (op->flags & op_waits_for_block) != 0) continue;

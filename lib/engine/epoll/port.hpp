@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 struct epoll_event;
+struct msghdr;
 
 namespace fairway {
 struct port_options;
@@ -58,6 +59,9 @@ class port {
   bool perform_receive_from(io_op& op) noexcept;
   bool perform_send_to(io_op& op) noexcept;
   bool perform_wait(io_op& op) noexcept;
+  bool learn_family(io_object& object) noexcept;
+  long receive_message(io_object& object, msghdr& message) noexcept;
+  long receive_bytes(io_object& object, void* data, std::size_t size) noexcept;
   bool finish_read(io_op& op, long got, std::size_t wanted, int error) noexcept;
   void start_connect(io_op& op) noexcept;
   void start_wait(io_op& op) noexcept;
@@ -78,7 +82,11 @@ class port {
 // Notes in io_object::os.bits.
 inline constexpr std::uint32_t readable = 1;
 inline constexpr std::uint32_t writable = 2;
-inline constexpr std::uint32_t hung_up = 4;  // end of stream or an error: reading never blocks
+// A short read does not mean that nothing is left: the stream has ended (no further edge comes), or
+// urgent data or passed descriptors made the kernel stop in front of more bytes. Until EAGAIN.
+inline constexpr std::uint32_t read_on = 4;
+inline constexpr std::uint32_t may_pass_descriptors = 8;  // a unix-domain stream
+inline constexpr std::uint32_t family_known = 16;
 
 inline std::uint32_t side_of(const io_op& op) noexcept {
   return &op == op.object->write_side ? writable : readable;

@@ -46,20 +46,51 @@ msghdr message_of(io_op& op) noexcept {
 
 }  // namespace
 
+// True for a unix-domain stream.
+bool port::learn_family(io_object& object) noexcept {
+  int family = AF_UNSPEC;
+  socklen_t size = sizeof family;
+  core_.counts().kernel_entries.add();
+  ::getsockopt(static_cast<int>(object.handle), SOL_SOCKET, SO_DOMAIN, &family, &size);
+  object.os.bits |= family == AF_UNIX ? family_known | may_pass_descriptors : family_known;
+  return family == AF_UNIX;
+}
+
+// What a peer passes along with its bytes is dropped; that it was there is told by a flag.
+long port::receive_message(io_object& object, msghdr& message) noexcept {
+  const auto got = ::recvmsg(static_cast<int>(object.handle), &message, MSG_DONTWAIT);
+  if (got > 0 && (message.msg_flags & MSG_CTRUNC) != 0) object.os.bits |= read_on;
+  return got;
+}
+
+long port::receive_bytes(io_object& object, void* data, std::size_t size) noexcept {
+  if ((object.os.bits & may_pass_descriptors) == 0) {
+    return ::recv(static_cast<int>(object.handle), data, size, MSG_DONTWAIT);
+  }
+  iovec one{data, size};
+  msghdr message{};
+  message.msg_iov = &one;
+  message.msg_iovlen = 1;
+  return receive_message(object, message);
+}
+
 bool port::finish_read(io_op& op, long got, std::size_t wanted, int error) noexcept {
   std::uint32_t& bits = op.object->os.bits;
   if (got < 0) {
     if (error == EAGAIN) {
-      bits &= ~(readable | hung_up);
+      bits &= ~(readable | read_on);
       return false;
     }
     fail(op, error);
     return true;
   }
   const auto bytes = static_cast<std::size_t>(got);
-  // A short read emptied the socket (epoll(7)); what comes next brings a new edge. After the end
-  // of the stream no further edge comes, so the bit stays.
-  if (bytes < wanted && bytes != 0 && (bits & hung_up) == 0) bits &= ~readable;
+  // A short read emptied the socket (epoll(7)); what comes next brings a new edge. The bit stays
+  // where that is not so: see `read_on`.
+  if (bytes < wanted && bytes != 0 && (bits & read_on) == 0) {
+    // A unix-domain stream is told by its first short read, which may be of the other kind.
+    if ((bits & family_known) != 0 || !learn_family(*op.object)) bits &= ~readable;
+  }
   if (bytes == 0 && wanted != 0 && op.object->stream_like) {
     core_.complete(op, boost::asio::error::eof, 0);
   } else {
@@ -69,7 +100,6 @@ bool port::finish_read(io_op& op, long got, std::size_t wanted, int error) noexc
 }
 
 bool port::perform_read(io_op& op) noexcept {
-  const int fd = static_cast<int>(op.object->handle);
   const auto fault = enter_transfer(core_, kernel_entry::receive);
   if (fault.error != 0) return finish_read(op, -1, 0, fault.error);
   const std::size_t wanted = total(op);
@@ -77,7 +107,7 @@ bool port::perform_read(io_op& op) noexcept {
   do {
     if (op.vec_count <= 1 || fault.bytes_max < op.vecs[0].size) {
       const std::size_t size = std::min(op.vecs[0].size, fault.bytes_max);
-      got = ::recv(fd, op.vecs[0].data, size, MSG_DONTWAIT);
+      got = receive_bytes(*op.object, op.vecs[0].data, size);
       if (size < wanted && got == static_cast<ssize_t>(size)) {
         core_.complete(op, {}, size);  // cut short by a fault: more may be there
         return true;
@@ -86,7 +116,7 @@ bool port::perform_read(io_op& op) noexcept {
       msghdr message = message_of(op);
       message.msg_name = nullptr;
       message.msg_namelen = 0;
-      got = ::recvmsg(fd, &message, MSG_DONTWAIT);
+      got = receive_message(*op.object, message);
     }
   } while (got < 0 && errno == EINTR);
   return finish_read(op, got, wanted, errno);
@@ -101,8 +131,7 @@ bool port::perform_receive(io_op& op) noexcept {
   int error = fault.error;
   if (error == 0) {
     do {
-      got = ::recv(static_cast<int>(op.object->handle), block->data(),
-                   std::min(wanted, fault.bytes_max), MSG_DONTWAIT);
+      got = receive_bytes(*op.object, block->data(), std::min(wanted, fault.bytes_max));
       error = errno;
     } while (got < 0 && error == EINTR);
   }
