@@ -29,9 +29,9 @@ using fairway::engine_kind;
 
 namespace {
 
-// Makes io_uring_setup(2) fail with `error` in this process, for ever (seccomp(2)).
-bool refuse_io_uring(int error) {
-  const auto number = static_cast<unsigned>(SYS_io_uring_setup);
+// Makes a system call fail with `error` in this process, for ever (seccomp(2)).
+bool refuse(long call, int error) {
+  const auto number = static_cast<unsigned>(call);
   const auto answer = SECCOMP_RET_ERRNO | static_cast<unsigned>(error);
   sock_filter filter[] = {
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, offsetof(seccomp_data, nr)},
@@ -43,6 +43,8 @@ bool refuse_io_uring(int error) {
   return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
          ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
+
+bool refuse_io_uring(int error) { return refuse(SYS_io_uring_setup, error); }
 
 int use_a_port(int error) {
   if (!refuse_io_uring(error)) return 1;
@@ -77,6 +79,19 @@ int insist_on_io_uring(int error) {
   return 2;
 }
 
+int wait_without_exact_times(int error) {
+  if (!refuse_io_uring(error) || !refuse(SYS_epoll_pwait2, error)) return 1;
+  ::unsetenv("FAIRWAY_ENGINE");
+  completion_port port;
+  fairway::timer soon{port, 50ms};
+  bool fired = false;
+  soon.async_wait([&](error_code ec) { fired = !ec; });
+  const auto due = soon.expiry();
+  if (!support::run_dry(port) || !fired) return 2;
+  if (std::chrono::steady_clock::now() < due) return 3;
+  return port.statistics().kernel_entries < 20 ? 0 : 4;
+}
+
 }  // namespace
 
 TEST_CASE("a port works on epoll, and says why, when io_uring is refused") {
@@ -90,5 +105,12 @@ TEST_CASE("asking for io_uring where it is refused is an error") {
   for (int error : {EPERM, ENOSYS, ENOMEM}) {
     CAPTURE(error);
     CHECK(support::in_child([error] { return insist_on_io_uring(error); }) == 0);
+  }
+}
+
+TEST_CASE("a port on epoll waits for a timer, without spinning, where exact waits are refused too") {
+  for (int error : {EPERM, ENOSYS}) {
+    CAPTURE(error);
+    CHECK(support::in_child([error] { return wait_without_exact_times(error); }) == 0);
   }
 }

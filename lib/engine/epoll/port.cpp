@@ -146,9 +146,13 @@ int port::wait_for_events(epoll_event* events, int count, time_point until) noex
   if (until == time_point::min()) return ::epoll_wait(epoll_, events, count, 0);
   if (until == time_point::max()) return ::epoll_wait(epoll_, events, count, -1);
   const timespec left = time_left(until);
-  const int got = ::epoll_pwait2(epoll_, events, count, &left, nullptr);
-  if (got >= 0 || errno != ENOSYS) return got;
-  // Before Linux 5.11: milliseconds, rounded up so that no deadline fires early.
+  if (exact_wait_) {
+    const int got = ::epoll_pwait2(epoll_, events, count, &left, nullptr);
+    // Before Linux 5.11; and a seccomp filter that does not know the call answers EPERM.
+    if (got >= 0 || (errno != ENOSYS && errno != EPERM)) return got;
+    exact_wait_ = false;
+  }
+  // Milliseconds, rounded up so that no deadline fires early.
   const long long ms = left.tv_sec * 1000LL + (left.tv_nsec + 999'999) / 1'000'000;
   return ::epoll_wait(epoll_, events, count, static_cast<int>(std::min<long long>(ms, INT_MAX)));
 }
