@@ -108,6 +108,33 @@ TEST_CASE("run_until a time in the past does not wait") {
   CHECK(port.run_until(std::chrono::steady_clock::now() - 1s) == 0);
 }
 
+TEST_CASE("the longest time there is means for ever, the shortest does not wait") {
+  completion_port port;
+  fairway::timer t{port};
+  int fired = 0;
+  const auto wait = [&](completion_port::duration time) {
+    if (port.stopped()) port.restart();
+    t.expires_after(time);
+    t.async_wait([&](boost::system::error_code ec) { fired += ec ? 0 : 1; });
+  };
+  wait(20ms);
+  port.run_for(completion_port::duration::max());
+  CHECK(fired == 1);
+  wait(20ms);
+  port.run_for(std::chrono::hours::max());
+  CHECK(fired == 2);
+  wait(20ms);
+  port.run_one_for(std::chrono::years::max());
+  CHECK(fired == 3);
+  wait(10s);
+  port.run_for(completion_port::duration::min());
+  port.run_for(std::chrono::hours::min());
+  port.run_until(completion_port::time_point::min());
+  port.run_until(completion_port::time_point::min() + 1ns);
+  port.run_one_until(completion_port::time_point::min() + 1ns);
+  CHECK(fired == 3);
+}
+
 TEST_CASE("run_one_for waits for a handler until its time") {
   completion_port port;
   fairway::timer soon{port, 2ms};

@@ -58,11 +58,11 @@ class completion_port : public boost::asio::execution_context {
   std::size_t run_one_until(time_point when);
   template <class Rep, class Period>
   std::size_t run_for(const std::chrono::duration<Rep, Period>& time) {
-    return run_until(std::chrono::steady_clock::now() + std::chrono::ceil<duration>(time));
+    return run_until(from_now(time));
   }
   template <class Rep, class Period>
   std::size_t run_one_for(const std::chrono::duration<Rep, Period>& time) {
-    return run_one_until(std::chrono::steady_clock::now() + std::chrono::ceil<duration>(time));
+    return run_one_until(from_now(time));
   }
   // Handlers that are ready now; never waits.
   std::size_t poll();
@@ -83,6 +83,16 @@ class completion_port : public boost::asio::execution_context {
   time_point now() const noexcept;
 
  private:
+  // A century counts as for ever, so that no unit's largest value overflows; compared in floating
+  // point for the same reason.
+  template <class Rep, class Period>
+  static time_point from_now(const std::chrono::duration<Rep, Period>& time) {
+    constexpr std::chrono::duration<double> century{36525.0 * 86400};
+    if (time > century) return time_point::max();
+    const time_point now = std::chrono::steady_clock::now();
+    return time > time.zero() ? now + std::chrono::ceil<duration>(time) : now;
+  }
+
   friend detail::port_core& detail::core_of(completion_port& port) noexcept;
   std::unique_ptr<detail::port_core> core_;
 };

@@ -32,7 +32,8 @@ error_code system_error_code(int error) noexcept {
 }
 
 timespec time_left(time_point until) noexcept {
-  const auto left = std::max(until - std::chrono::steady_clock::now(), duration::zero());
+  const auto now = std::chrono::steady_clock::now();
+  const auto left = until > now ? until - now : duration::zero();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
   timespec t{};
   t.tv_sec = static_cast<time_t>(seconds.count());

@@ -41,7 +41,8 @@ io_op& operation_of(OVERLAPPED* overlapped) noexcept {
 std::uint32_t milliseconds_until(time_point until) noexcept {
   if (until == time_point::max()) return no_limit;
   if (until == time_point::min()) return 0;
-  const auto left = std::max(until - std::chrono::steady_clock::now(), duration::zero());
+  const auto now = std::chrono::steady_clock::now();
+  const auto left = until > now ? until - now : duration::zero();
   const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
   return static_cast<std::uint32_t>(std::min<long long>(ms, no_limit - 1));
 }

@@ -46,7 +46,8 @@ constexpr std::array<int, 9> needed_opcodes{
 }
 
 __kernel_timespec time_left(time_point until) noexcept {
-  const auto left = std::max(until - std::chrono::steady_clock::now(), duration::zero());
+  const auto now = std::chrono::steady_clock::now();
+  const auto left = until > now ? until - now : duration::zero();
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
   __kernel_timespec t{};
   t.tv_sec = seconds.count();
