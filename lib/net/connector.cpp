@@ -153,6 +153,8 @@ void running_look_up::post_answer(void* self) noexcept {
 
 void running_look_up::arrived(operation* base, port_core&, act what) {
   const std::unique_ptr<running_look_up> self(static_cast<running_look_up*>(base));
+  // Waits until the resolver's thread has left post_answer: after that the port may go.
+  self->query->close();
   if (!self->owner) {
     return;
   }

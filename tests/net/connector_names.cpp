@@ -125,3 +125,19 @@ TEST_CASE("an answer that arrives after a cancel does not disturb the next conne
   CHECK(first.ec == net_error::operation_aborted);
   CHECK_FALSE(second.ec);
 }
+
+// What it would show is a use of the port by the resolver's thread: for the sanitizers.
+TEST_CASE("a port may go as soon as the answer of a look-up has been handled") {
+  held_look_up names;
+  for (int i = 0; i < 300; ++i) {
+    auto port = std::make_unique<completion_port>();
+    outcome got;
+    {
+      connector dial(*port);
+      dial.async_connect("unknown", "80", got.store());
+      port->run();
+    }
+    port.reset();
+    REQUIRE(got.ec == net_error::host_not_found);
+  }
+}
