@@ -139,6 +139,7 @@ void port_core::finish(io_op& op) noexcept {
   }
   if (op.ticket != nullptr) [[unlikely]] {
     op.ticket->op = nullptr;
+    op.ticket->core.store(nullptr, std::memory_order_relaxed);
     op.ticket.reset();
   }
   op.handler = nullptr;

@@ -183,13 +183,15 @@ void set_ticket(io_op& op, std::shared_ptr<cancel_ticket> ticket) noexcept {
 bool has_ticket(const io_op& op) noexcept { return op.ticket != nullptr; }
 
 void cancel_by_ticket(const std::shared_ptr<cancel_ticket>& ticket) {
-  const auto end = [ticket] {
-    if (ticket->op != nullptr) ticket->core->cancel(*ticket->op);
+  port_core* core = ticket->core.load(std::memory_order_relaxed);
+  if (core == nullptr) return;
+  const auto end = [ticket, core] {
+    if (ticket->op != nullptr) core->cancel(*ticket->op);
   };
-  if (ownership here{*ticket->core}) {
+  if (ownership here{*core}) {
     end();
   } else {
-    initiation<void>::hop(*ticket->core, end);
+    initiation<void>::hop(*core, end);
   }
 }
 

@@ -253,3 +253,20 @@ TEST_CASE("a signal emitted where the operation was started reaches a port that 
   guard.reset();
   runner.join();
 }
+
+TEST_CASE("a signal emitted after the port has gone changes nothing") {
+  asio::cancellation_signal stop;
+  asio::cancellation_signal stop_refused;
+  int ends = 0;
+  {
+    completion_port port;
+    timer soon{port, 1ms};
+    soon.async_wait(asio::bind_cancellation_slot(stop.slot(), [&](error_code) { ++ends; }));
+    soon.async_wait(asio::bind_cancellation_slot(stop_refused.slot(), [&](error_code) { ++ends; }));
+    CHECK(support::run_dry(port));
+  }
+  CHECK(ends == 2);
+  stop.emit(asio::cancellation_type::terminal);
+  stop_refused.emit(asio::cancellation_type::terminal);
+  CHECK(ends == 2);
+}

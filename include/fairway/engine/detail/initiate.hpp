@@ -30,6 +30,7 @@
 #include <boost/asio/prefer.hpp>
 #include <boost/system/error_code.hpp>
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <new>
@@ -65,10 +66,13 @@ void cancel_operation(io_op& op, std::uint32_t generation) noexcept;
 
 // How a cancellation finds its operation from another thread than the port's. The slot and requests
 // on their way share it with the operation, which leaves it when it ends: a request that comes too
-// late finds nothing, however long ago the operation's memory went.
+// late finds nothing, however long ago the operation's memory and its port went.
 struct cancel_ticket {
-  port_core* core;
-  io_op* op = nullptr;  // the owning thread's alone; null: not begun, or over
+  explicit cancel_ticket(port_core& c) noexcept : core{&c} {}
+  // Relaxed: it only becomes null, and a request that sees the port races with the operation's end,
+  // so the port is there.
+  std::atomic<port_core*> core;  // null: over
+  io_op* op = nullptr;           // the owning thread's alone; null: not begun, or over
 };
 void set_ticket(io_op& op, std::shared_ptr<cancel_ticket> ticket) noexcept;
 bool has_ticket(const io_op& op) noexcept;
@@ -248,7 +252,7 @@ struct foreign_cancel_request {
 template <class Slot>
 std::shared_ptr<cancel_ticket> fill_with_ticket(Slot& slot, port_core& core) {
   if (!slot.is_connected()) return nullptr;
-  auto ticket = std::make_shared<cancel_ticket>(cancel_ticket{&core});
+  auto ticket = std::make_shared<cancel_ticket>(core);
   slot.template emplace<foreign_cancel_request>(foreign_cancel_request{ticket});
   return ticket;
 }
@@ -279,6 +283,7 @@ void begin(io_object& object, Handler& handler, caller from, std::shared_ptr<can
   completion_port& port = port_of(object);
   io_op* op = Op::claim(object);
   if (op == nullptr) {
+    if (ticket != nullptr) ticket->core.store(nullptr, std::memory_order_relaxed);
     post_failure(port, std::move(handler), Op::failure(boost::asio::error::in_progress));
     return;
   }
