@@ -108,7 +108,7 @@ TEST_CASE("asking for io_uring where it is refused is an error") {
   }
 }
 
-TEST_CASE("a port on epoll waits for a timer, without spinning, where exact waits are refused too") {
+TEST_CASE("a port on epoll waits for a timer without spinning where exact waits are refused too") {
   for (int error : {EPERM, ENOSYS}) {
     CAPTURE(error);
     CHECK(support::in_child([error] { return wait_without_exact_times(error); }) == 0);

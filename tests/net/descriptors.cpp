@@ -214,7 +214,7 @@ TEST_CASE("an adopted socket may be non-blocking, and a duplicate elsewhere does
   CHECK(!got.ec);
   CHECK(got.bytes == 3);
   // A write that has to wait on it: O_NONBLOCK must not surface as an error.
-  const std::string big(16 << 20, 'x');
+  const std::string big(64 << 20, 'x');
   outcome all;
   asio::async_write(s, asio::buffer(big), all.record());
   drain(port);

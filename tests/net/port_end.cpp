@@ -45,7 +45,7 @@ TEST_CASE("destroying a port with a thousand pending operations destroys them al
     all.reserve(streams);  // composed operations refer to their stream
     std::vector<fairway::listener> listeners;
     std::array<char, 8> room{};
-    const std::string big(4 << 20, 'x');
+    const std::string big(64 << 20, 'x');  // more than two kernels will buffer
     completion_port port;
     auto l = listen(port);
     for (std::size_t i = 0; i < streams; ++i) {

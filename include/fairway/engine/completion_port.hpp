@@ -15,8 +15,8 @@
 // and posting on any thread. Destruction: no thread inside `run`.
 // Lifetime: the destructor cancels what is in flight, waits until the kernel has let go of every
 // buffer, and destroys the handlers without running them. Streams and timers may outlive their
-// port; they are closed then. A child made by fork may make ports of its own and may destroy what it
-// inherited, which leaves the parent's in peace; it must not run an inherited port.
+// port; they are closed then. A child made by fork may make ports of its own and may destroy what
+// it inherited, which leaves the parent's in peace; it must not run an inherited port.
 #pragma once
 
 #include <fairway/engine/clock.hpp>
