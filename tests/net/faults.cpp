@@ -87,7 +87,7 @@ coroutine<void> echo(fairway::stream& s, bool receives) {
 }
 
 // Byte by byte these are 160,000 transfers, of which Wine does some thousand a second.
-constexpr int messages = support::on_windows ? 3 : 30;
+constexpr int messages = support::on_windows ? 2 : 30;
 
 coroutine<void> converse(fairway::stream& s, std::uint64_t seed, unsigned& done) {
   seeded random{seed};
