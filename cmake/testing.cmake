@@ -5,10 +5,13 @@
 
 if(WIN32)
   set(FAIRWAY_TEST_ENGINES iocp)
+  # More than the guard time of a case, so that the case says what hangs.
+  set(seconds_a_test 300)
 else()
   set(FAIRWAY_TEST_ENGINES io_uring epoll)
+  set(seconds_a_test 120)
 endif()
-set(FAIRWAY_TEST_TIMEOUT 120 CACHE STRING "Seconds after which one test has failed")
+set(FAIRWAY_TEST_TIMEOUT ${seconds_a_test} CACHE STRING "Seconds after which one test has failed")
 
 function(fairway_add_test name program source engine)
   # The leading slash keeps a.cpp from also selecting the cases of ba.cpp.

@@ -44,7 +44,8 @@ inline constexpr bool slow = thread_sanitizer || address_sanitizer || on_windows
 // `full` in a plain build, a tenth of it where everything is slow.
 constexpr std::size_t scaled(std::size_t full) { return slow ? full / 10 : full; }
 
-// A bound that only a broken port reaches.
-inline constexpr auto guard_time = std::chrono::seconds{30};
+// A bound that only a broken port reaches. Under Wine each step asks another process, wineserver,
+// which serves all tests that run beside this one.
+inline constexpr auto guard_time = std::chrono::seconds{on_windows ? 90 : 30};
 
 }  // namespace support

@@ -1,6 +1,7 @@
 // What the tests of the net layer share: a pump with a guard, connected pairs, recorded outcomes.
 #pragma once
 
+#include "support/limits.hpp"
 #include "support/net_peer.hpp"
 
 #include <fairway/fairway.hpp>
@@ -30,7 +31,7 @@ using boost::system::error_code;
 using namespace std::chrono_literals;
 
 // Far more than any case needs; a case that takes longer hangs and fails.
-inline constexpr auto patience = 30s;
+inline constexpr auto patience = guard_time;
 
 // Runs `port` by hand until `done()`.
 template <class Done>
