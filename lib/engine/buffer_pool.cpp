@@ -33,8 +33,9 @@ receive_block* buffer_pool::take() noexcept {
   if (free_.empty()) {
     if (blocks_.size() >= maximum_) return nullptr;
     try {
-      free_.reserve(blocks_.size() + 1);  // so that giving back never allocates
-      blocks_.reserve(blocks_.size() + 1);
+      // So that giving back never allocates; by doubling, as each growth copies all.
+      if (blocks_.size() == blocks_.capacity()) blocks_.reserve(2 * blocks_.size() + 8);
+      free_.reserve(blocks_.capacity());
       void* memory = ::operator new(receive_block::header_bytes + bytes_);
       const auto id = static_cast<std::uint32_t>(blocks_.size());
       blocks_.push_back(::new (memory) receive_block(core_, id));

@@ -43,6 +43,8 @@ class buffer_pool {
   // Null when all are out or memory is short.
   receive_block* take() noexcept;
   void give(receive_block& block) noexcept;
+  // A block that was made before is in the pool.
+  bool any_free() const noexcept { return !free_.empty(); }
 
  private:
   port_core& core_;

@@ -248,12 +248,18 @@ void port_core::forget_block_waiter(io_op& op) noexcept {
 
 void port_core::give_block(receive_block& block) noexcept {
   buffers_.give(block);
-  if (block_waiters_ == nullptr || shutting_down_) return;
-  auto& op = *static_cast<io_op*>(block_waiters_);
-  forget_block_waiter(op);
-  op.state = op_state::started;
-  backend_.with([&](auto& b) { b.start(op); });
-  if (op.state == op_state::started) op.state = op_state::pending;
+  // A receive that finds the end of its stream gives the block back while it is started here: the
+  // outer call goes on with the next one, however many wait.
+  if (starting_waiters_) return;
+  starting_waiters_ = true;
+  while (block_waiters_ != nullptr && buffers_.any_free() && !shutting_down_) {
+    auto& op = *static_cast<io_op*>(block_waiters_);
+    forget_block_waiter(op);
+    op.state = op_state::started;
+    backend_.with([&](auto& b) { b.start(op); });
+    if (op.state == op_state::started) op.state = op_state::pending;
+  }
+  starting_waiters_ = false;
 }
 
 }  // namespace fairway::detail

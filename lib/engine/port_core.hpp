@@ -200,6 +200,7 @@ class port_core {
   io_object* objects_ = nullptr;   // all objects of this port
   operation* block_waiters_ = nullptr;  // receives without a buffer, oldest first
   operation* block_waiters_last_ = nullptr;
+  bool starting_waiters_ = false;
   operation* delayed_ = nullptr;  // completions that a fault holds back
   buffer_pool buffers_;
   boost::asio::io_context frames_{1};  // gives the thread Asio's coroutine frame cache

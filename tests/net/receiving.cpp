@@ -1,8 +1,18 @@
 // async_receive: bytes in the engine's buffers, and what happens when those are all out.
 
+#if defined(__linux__)
+#include "support/child.hpp"
+#endif
+#include "support/limits.hpp"
 #include "support/net.hpp"
 
+#include <algorithm>
 #include <array>
+#include <vector>
+
+#if defined(__linux__)
+#include <pthread.h>
+#endif
 
 using namespace support;
 using fairway::completion_port;
@@ -212,3 +222,75 @@ TEST_CASE("a received goes back to its port from another thread") {
     if (port.stopped()) port.restart();
   }
 }
+
+#if defined(__linux__)
+
+namespace {
+
+constexpr std::size_t many_streams = 400;
+
+// All of them wait for the one buffer, and find the end of their stream when it comes back.
+int receive_many_ends() {
+  completion_port port{buffers(1, 512)};
+  auto l = listen(port);
+  std::vector<fairway::stream> streams;
+  std::vector<received_bytes> got(many_streams);
+  const auto held_by = [&](received_bytes& into) {
+    auto peer = raw_peer::connect(l.local_endpoint().value());
+    streams.push_back(accept(port, l));
+    peer.write("x");
+    streams.back().async_receive(into.record());
+    pump(port, [&] { return into.done(); });
+  };
+  received_bytes held;
+  held_by(held);
+  for (received_bytes& each : got) {
+    raw_peer::connect(l.local_endpoint().value()).close();
+    streams.push_back(accept(port, l));
+    streams.back().async_receive(each.record());
+  }
+  port.run_one_for(20ms);
+  drain(port);
+  const auto ended = [&] {
+    return std::count_if(got.begin(), got.end(), [](const auto& g) { return g.done(); });
+  };
+  if (ended() != 0) return 1;
+  held.value = {};
+  pump(port, [&] { return ended() == static_cast<std::ptrdiff_t>(many_streams); });
+  return std::all_of(got.begin(), got.end(), [](const auto& g) { return g.ec == condition::eof; })
+             ? 0
+             : 2;
+}
+
+// Runs `body` where a few hundred nested calls do not fit.
+int on_a_small_stack(int (*body)()) {
+  struct call {
+    int (*body)();
+    int result;
+  } made{body, -1};
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, 64 * 1024);
+  pthread_t thread;
+  const auto run = [](void* argument) -> void* {
+    auto* c = static_cast<call*>(argument);
+    c->result = c->body();
+    return nullptr;
+  };
+  if (pthread_create(&thread, &attributes, run, &made) != 0) return -2;
+  pthread_join(thread, nullptr);
+  pthread_attr_destroy(&attributes);
+  return made.result;
+}
+
+}  // namespace
+
+TEST_CASE("however many streams end while they wait for a buffer, the stack does not grow") {
+  if (thread_sanitizer || address_sanitizer) {
+    std::puts("SKIP: a sanitizer's frames do not fit a small stack");
+    return;
+  }
+  CHECK(in_child([] { return on_a_small_stack(&receive_many_ends); }) == 0);
+}
+
+#endif
