@@ -1,5 +1,6 @@
 // The ends of a stream: ours, the peer's, in order or not.
 
+#include "support/limits.hpp"
 #include "support/net.hpp"
 
 #include <array>
@@ -205,4 +206,44 @@ TEST_CASE("after the peer's half-close we may still write") {
   pump(port, [&] { return put.done(); });
   CHECK(!put.ec);
   CHECK(read_exactly(port, peer, 10) == "still here");
+}
+
+TEST_CASE("a close while nobody runs the port is told to the peer without another run") {
+  enum class how { close, destroy, close_before_stop };
+  for (const auto& local : loopback_endpoints()) {
+    for (const how each : {how::close, how::destroy, how::close_before_stop}) {
+      CAPTURE(local.to_string());
+      CAPTURE(static_cast<int>(each));
+      completion_port port;
+      auto half = connect_peer(port, local);
+      auto stream = std::move(half.stream);
+      std::array<char, 8> room{};
+      outcome got;
+      stream.async_read_some(asio::buffer(room), got.record());
+      drain(port);
+      if (each == how::close) {
+        stream.close();
+      } else if (each == how::destroy) {
+        const auto gone = std::move(stream);
+      } else if (on_windows) {
+        continue;  // there the port has to look at its queue once more
+      } else {
+        if (port.stopped()) port.restart();
+        asio::post(port, [&] {
+          stream.close();
+          port.stop();
+        });
+        port.run();
+      }
+      std::string rest;
+      auto last = raw_peer::event::nothing;
+      const auto limit = std::chrono::steady_clock::now() + 5s;
+      while (last == raw_peer::event::nothing && std::chrono::steady_clock::now() < limit) {
+        last = half.peer.read(rest);
+        std::this_thread::yield();
+      }
+      CHECK(last == raw_peer::event::end);
+      CHECK(got.calls == 0);
+    }
+  }
 }

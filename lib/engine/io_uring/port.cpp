@@ -226,8 +226,10 @@ void port::close(io_object& object) noexcept {
   object.os.bits |= close_when_settled;
   core_.retain(object);
   core_.work_started();  // a run function goes on until the descriptor is really closed
-  if (object.listening && ring_is_mine() && !reaping_ && !shutting_down_) {
-    // At once, so that the address can be bound again when this returns.
+  // At once for a listener, so that its address can be bound again when this returns, and while
+  // nobody runs the port, because the next run may never come and the peer waits for the end.
+  const bool at_once = object.listening || !core_.running_here();
+  if (at_once && ring_is_mine() && !reaping_ && !shutting_down_) {
     enter(0, time_point::min());
     reap();
   }

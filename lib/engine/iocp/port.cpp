@@ -277,9 +277,10 @@ void port::close(io_object& object) noexcept {
   ::CancelIoEx(file_of(object.handle), nullptr);
   object.os.bits |= held;
   core_.hold(object);
-  if (!object.listening || shutting_down_) return;
-  // A listener's endpoint is to be free when close returns. Cancelled accepts post at once, so the
-  // first look finds them; if not, they are reaped later like those of others.
+  if (shutting_down_ || (!object.listening && core_.running_here())) return;
+  // A listener's endpoint is to be free when close returns; and while nobody runs the port the next
+  // run may never come, and the peer waits for the end. What is cancelled posts at once, so the
+  // first look finds it; if not, it is reaped later like others.
   for (int looks = 0; object.os.owed != 0 && looks < 4; ++looks) {
     core_.counts().kernel_entries.add();
     reap(1);

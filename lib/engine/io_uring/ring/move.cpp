@@ -51,7 +51,9 @@ void port::attach() {
 void port::flush() noexcept {
   if (thread_ != this_thread_number() || !ring_is_mine()) return;
   start_deferred();
-  if (ring_->unsubmitted() != 0) enter(0, time_point::min());
+  if (ring_->unsubmitted() == 0) return;
+  enter(0, time_point::min());
+  reap();  // what the entry ended; of a close that is its end
 }
 
 // What the kernel owes completions for, in two lists.
