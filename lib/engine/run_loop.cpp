@@ -162,8 +162,9 @@ std::size_t port_core::loop(std::size_t handlers_max, time_point until, patience
         // What other threads posted while handlers ran is ready as well.
         perform_hops();
         accept_posts();
-        if (ready_.empty()) break;
-        continue;
+        if (!ready_.empty()) continue;
+        if (out_of_work()) stop();
+        break;
       }
       if (out_of_work()) {
         stop();

@@ -56,6 +56,18 @@ TEST_CASE("poll runs what is ready and does not wait for a timer") {
   CHECK_FALSE(port.stopped());
 }
 
+TEST_CASE("a poll that runs the last work stops the port, one that leaves work does not") {
+  completion_port port;
+  asio::post(port, [] {});
+  CHECK(port.poll() == 1);
+  CHECK(port.stopped());
+  port.restart();
+  const auto guard = asio::make_work_guard(port.get_executor());
+  asio::post(port, [] {});
+  CHECK(port.poll() == 1);
+  CHECK_FALSE(port.stopped());
+}
+
 TEST_CASE("poll_one runs one handler or none") {
   completion_port port;
   asio::post(port, [] {});
