@@ -94,7 +94,12 @@ result<io_object*> open_datagram(completion_port& port, const endpoint& local,
     sockets::close(handle);
     return done.error();
   }
-  return new datagram_state{core_of(port), handle};
+  try {
+    return new datagram_state{core_of(port), handle};
+  } catch (...) {
+    sockets::close(handle);
+    throw;
+  }
 }
 
 result<void> connect_datagram_object(io_object* object, const endpoint& peer) {

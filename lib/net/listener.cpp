@@ -150,10 +150,17 @@ result<io_object*> open_listener(completion_port& port, const endpoint& local,
     sockets::close(handle);
     return done.error();
   }
-  auto* state = new listener_state{core_of(port), handle, options};
-  state->ip = local.family() != endpoint_family::local;
-  if (!state->ip) state->owned_path = std::make_unique<endpoint>(local);
-  return state;
+  try {
+    const bool ip = local.family() != endpoint_family::local;
+    auto owned_path = ip ? nullptr : std::make_unique<endpoint>(local);
+    auto* state = new listener_state{core_of(port), handle, options};
+    state->ip = ip;
+    state->owned_path = std::move(owned_path);
+    return state;
+  } catch (...) {
+    sockets::close(handle);
+    throw;
+  }
 }
 
 result<io_object*> adopt_listener(completion_port& port, std::uintptr_t handle,
