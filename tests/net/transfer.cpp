@@ -230,7 +230,7 @@ TEST_CASE("the end of the peer's stream is end of file, again and again") {
   }
 }
 
-TEST_CASE("a socket that became ready waits for one budget of a chain of handlers, not for its end") {
+TEST_CASE("a socket that became ready waits for one budget of a chain, not for its end") {
   constexpr unsigned budget = 16;
   fairway::port_options options;
   options.handlers_per_turn = budget;
