@@ -9,8 +9,9 @@
 #include <fairway/engine/port_group.hpp>
 #include <fairway/engine/signals.hpp>
 #include <fairway/engine/timer.hpp>
-#include <fairway/net/connect_options.hpp>
 #include <fairway/io.hpp>
+#include <fairway/loopback.hpp>
+#include <fairway/net/connect_options.hpp>
 #include <fairway/net/connector.hpp>
 #include <fairway/net/datagram.hpp>
 #include <fairway/net/endpoint.hpp>

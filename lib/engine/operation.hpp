@@ -139,15 +139,20 @@ struct io_object {
   io_op* read_side = nullptr;   // accept, read, receive, receive_from, wait
   io_op* write_side = nullptr;  // connect, write, send_to, wait
   io_op* extra_side = nullptr;  // steps of composite operations; null for most
+  io_op* control_side = nullptr;  // control codes; null until the first, see control_op.hpp
   native_handle handle = no_handle;
   std::uint32_t references = 1;
-  bool registered = false;    // the backend knows the handle
-  bool closing = false;       // close was called; the handle goes when nothing is owed
-  bool stream_like = true;    // zero bytes mean end of file (false for datagrams)
-  bool listening = false;
+  // One byte together, so that the net layer's notes find room in a stream's budget.
+  bool registered : 1 = false;    // the backend knows the handle
+  bool closing : 1 = false;       // close was called; the handle goes when nothing is owed
+  bool stream_like : 1 = true;    // zero bytes mean end of file (false for datagrams)
+  bool listening : 1 = false;
+  std::uint8_t net_path = 0;      // the net layer's: `path` and `path_reason` of a stream,
+  std::uint8_t net_reason = 0;    // or of what a listener accepts
+  std::uint8_t net_bits = 0;      // the net layer's notes on the socket (net/objects.hpp)
   backend_notes os;
-  std::array<io_op*, 3> operations() const noexcept {
-    return {read_side, write_side, extra_side};
+  std::array<io_op*, 4> operations() const noexcept {
+    return {read_side, write_side, extra_side, control_side};
   }
   operation release_hop;      // lets a foreign thread give back its handle without allocating
 };

@@ -248,6 +248,7 @@ error_code connector_state::open_socket(running_attempt& attempt) {
     return opened.error();
   }
   attempt.socket = make_stream(core->port(), opened.value());
+  if (!target.is_ip()) set_path(*attempt.socket, path::local, path_reason::not_tcp);
   const native_handle made = opened.value();
   if (options.no_delay && target.is_ip()) {
     if (const auto set = set_option(made, no_delay{true}); !set) {

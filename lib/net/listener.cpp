@@ -197,7 +197,9 @@ listener_accept::values listener_accept::take(io_op& op) noexcept {
   }
   completion_port& port = state.target != nullptr ? *state.target : port_of(state);
   try {
-    return {op.result.ec, stream{make_stream(port, handle)}};
+    io_object* accepted = make_stream(port, handle);
+    if (!state.ip) set_path(*accepted, path::local, path_reason::not_tcp);
+    return {op.result.ec, stream{accepted}};
   } catch (const std::bad_alloc&) {
     return failure(boost::asio::error::no_memory);
   }

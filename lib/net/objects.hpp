@@ -7,6 +7,12 @@
 
 namespace fairway::detail {
 
+// What io_object::net_path and net_reason hold.
+inline void set_path(io_object& object, path what, path_reason why) noexcept {
+  object.net_path = static_cast<std::uint8_t>(what);
+  object.net_reason = static_cast<std::uint8_t>(why);
+}
+
 struct stream_state : io_object {
   stream_state(port_core& owner, native_handle socket) : io_object{owner, &destroy_it} {
     handle = socket;
@@ -14,6 +20,7 @@ struct stream_state : io_object {
     writing.object = this;
     read_side = &reading;
     write_side = &writing;
+    set_path(*this, path::tcp, path_reason::not_asked);
   }
   static void destroy_it(io_object* object) noexcept { delete static_cast<stream_state*>(object); }
 

@@ -106,6 +106,14 @@ io_object* make_stream(completion_port& port, native_handle handle) {
   }
 }
 
+path path_of(const io_object* object) noexcept {
+  return object == nullptr ? path::tcp : static_cast<path>(object->net_path);
+}
+
+path_reason path_reason_of(const io_object* object) noexcept {
+  return object == nullptr ? path_reason::not_asked : static_cast<path_reason>(object->net_reason);
+}
+
 void close_native(std::uintptr_t handle) noexcept { sockets::close(handle); }
 
 result<io_object*> adopt_stream(completion_port& port, std::uintptr_t handle) {
@@ -114,7 +122,10 @@ result<io_object*> adopt_stream(completion_port& port, std::uintptr_t handle) {
   if (found.value().kind != sockets::type::stream || found.value().listening) {
     return boost::system::error_code{boost::asio::error::invalid_argument};
   }
-  return new stream_state{core_of(port), handle};
+  auto* state = new stream_state{core_of(port), handle};
+  const auto local = sockets::local_endpoint(handle);
+  if (local && !local.value().is_ip()) set_path(*state, path::local, path_reason::not_tcp);
+  return state;
 }
 
 std::uintptr_t handle_of(const io_object* object) noexcept {

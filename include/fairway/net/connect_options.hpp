@@ -8,6 +8,7 @@
 // Plain values, no I/O. Times are measured on the clock of the connector's port.
 #pragma once
 
+#include <fairway/loopback.hpp>
 #include <fairway/net/endpoint.hpp>
 
 #include <boost/system/error_code.hpp>
@@ -34,6 +35,9 @@ struct connect_options {
 
   /// Send small writes at once (TCP_NODELAY). Means nothing on a unix-domain socket.
   bool no_delay = true;
+
+  /// Faster paths to a peer on this machine: see loopback.hpp. Never a reason to fail.
+  fairway::loopback loopback = fairway::loopback::off;
 };
 
 /// One address that a connect tried.

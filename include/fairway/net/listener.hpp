@@ -15,6 +15,7 @@
 // Threads and lifetime: as for `stream`. One accept may be in flight at a time.
 #pragma once
 
+#include <fairway/loopback.hpp>
 #include <fairway/net/stream.hpp>
 
 #include <boost/asio/async_result.hpp>
@@ -42,8 +43,11 @@ struct listen_options {
   // IPv6 only, or IPv4 as well (dual stack); empty: dual stack for the any address.
   std::optional<bool> v6_only{};
 
-  // What accepted TCP streams get.
+  // What accepted TCP streams get. (Not over the kernel's fast path, which has no such option.)
   bool no_delay = true;
+
+  // Faster paths for connections of this machine: see loopback.hpp. Never a reason to fail.
+  fairway::loopback loopback = fairway::loopback::off;
 };
 
 namespace detail {

@@ -1,4 +1,4 @@
-// A connected byte stream: TCP or unix-domain (and TCP carried by a faster path, later).
+// A connected byte stream: TCP, unix-domain, or TCP carried by a faster path (loopback.hpp).
 //
 //   while (auto got = co_await s.async_read_some(asio::buffer(data))) { ... }
 //
@@ -21,6 +21,7 @@
 
 #include <fairway/as_result.hpp>
 #include <fairway/engine/detail/handle.hpp>
+#include <fairway/loopback.hpp>
 #include <fairway/net/detail/transfer.hpp>
 #include <fairway/net/endpoint.hpp>
 #include <fairway/net/socket_options.hpp>
@@ -57,6 +58,8 @@ result<endpoint> remote_endpoint_of(const io_object* object);
 result<void> shutdown_stream(io_object* object, shutdown_kind which);
 void set_stream_timeouts(io_object* object, const timeouts& limits);
 result<std::uintptr_t> release_stream(io_object* object);
+path path_of(const io_object* object) noexcept;
+path_reason path_reason_of(const io_object* object) noexcept;
 }  // namespace detail
 
 class stream {
@@ -162,6 +165,13 @@ class stream {
 
   result<endpoint> local_endpoint() const { return detail::local_endpoint_of(state_.get()); }
   result<endpoint> remote_endpoint() const { return detail::remote_endpoint_of(state_.get()); }
+
+  /// What carries the bytes, and why nothing faster does. Both are fixed when the stream is made;
+  /// an empty stream says `tcp`, `not_asked`.
+  fairway::path path() const noexcept { return detail::path_of(state_.get()); }
+  fairway::path_reason path_reason() const noexcept {
+    return detail::path_reason_of(state_.get());
+  }
 
   template <class Option>
   result<void> set_option(const Option& option) {

@@ -1,0 +1,69 @@
+// Faster ways for a connection that stays on one machine: the policy, and what became of it.
+//
+//   auto l = fairway::listener::open(port, here, {.loopback = fairway::loopback::kernel}).value();
+//   fairway::connector dial{port, {.loopback = fairway::loopback::kernel}};
+//   ...
+//   if (s.path() == fairway::path::tcp) log(to_string(s.path_reason()));
+//
+// Everything is off by default, both ends have to ask, and asking never fails a connection: what
+// cannot be had is ordinary TCP, and path_reason() keeps why. The environment variable
+// FAIRWAY_LOOPBACK=off forbids all of it, for people who must see every byte in a packet filter.
+//
+// `kernel` is SIO_LOOPBACK_FAST_PATH of Windows 8 and later. Microsoft's page calls it deprecated
+// and not recommended, crashes and hangs were reported on Windows Server 2016 and 2019, and its
+// success proves nothing: a WFP callout silently keeps the slow path. It is here for programs that
+// have measured that they want it. Send and receive keep TCP's flow control.
+//
+// Plain values. Threads: any.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace fairway {
+
+/// What a listener or a connector asks for.
+enum class loopback : std::uint8_t { off, kernel, shared_memory, both };
+
+/// What carries a stream's bytes. `kernel_fast_path`: this side asked for it and the system agreed.
+enum class path : std::uint8_t { tcp, kernel_fast_path, shared_memory, local };
+
+/// Why not a faster path, or `none` for the fastest that was asked for.
+enum class path_reason : std::uint8_t {
+  none,
+  not_asked,               // the options say `off`
+  not_loopback,            // an end is not on a loopback address
+  not_tcp,                 // a unix-domain stream has no slower path to leave
+  refused_by_environment,  // FAIRWAY_LOOPBACK=off
+  conditional_accept,      // SO_CONDITIONAL_ACCEPT is on; together they have crashed systems
+  not_supported,           // the system or its provider has no such path
+  invalid_argument,        // the system refused the request as such
+  access_denied,           // a right is missing
+  network_down,            // the network subsystem failed
+  interrupted,             // the request was interrupted or aborted
+  in_progress,             // another call was being made on the socket
+  refused_by_system,       // any other error of the system
+  asked_too_late,          // the stream was made elsewhere, connected already
+  not_built                // this version has no such path
+};
+
+/// "off", "kernel", "shared_memory", "both".
+std::string_view to_string(loopback what) noexcept;
+/// Returns true and stores the policy when `name` is one of those four.
+bool parse_loopback(std::string_view name, loopback& what) noexcept;
+/// "tcp", "kernel_fast_path", "shared_memory", "local".
+std::string_view to_string(path what) noexcept;
+/// A sentence without a full stop.
+std::string_view to_string(path_reason why) noexcept;
+
+/// Whether a policy asks for the kernel's path, or for shared memory.
+constexpr bool asks_kernel(loopback what) noexcept {
+  return what == loopback::kernel || what == loopback::both;
+}
+constexpr bool asks_shared_memory(loopback what) noexcept {
+  return what == loopback::shared_memory || what == loopback::both;
+}
+/// False when the environment says FAIRWAY_LOOPBACK=off; read at each call.
+bool loopback_allowed() noexcept;
+
+}  // namespace fairway
