@@ -1,5 +1,7 @@
 #include <fairway/result.hpp>
 
+#include <fairway/net/provider.hpp>
+
 #include <boost/asio/error.hpp>
 
 #include <cerrno>
@@ -174,8 +176,23 @@ namespace {
 constexpr unsigned long long condition_category_id = 0x2f6e1c7ab05d4e91;
 constexpr unsigned long long fairway_category_id = 0x8d03b9a4167c52ef;
 
+// Most of ours have none: no system has a word for them.
+int condition_of_ours(error code) noexcept {
+  switch (code) {
+    case error::routine_on_port:
+    case error::too_late:
+    case error::wrong_kind_of_socket:
+    case error::conditional_accept_refused: return static_cast<int>(condition::invalid_argument);
+    case error::option_off_fast_path: return static_cast<int>(condition::not_supported);
+    default: return 0;
+  }
+}
+
 int condition_of(const boost::system::error_code& code) noexcept {
   if (code == boost::asio::error::eof) return static_cast<int>(condition::eof);
+  if (code.category() == fairway_category()) {
+    return condition_of_ours(static_cast<error>(code.value()));
+  }
   if (code.category() == boost::system::generic_category()) {
     return detail::condition_of_errno(code.value());
   }
@@ -233,12 +250,45 @@ class errors final : public boost::system::error_category {
       case error::protocol_violation: return "protocol violated by the peer";
       case error::peer_broke_the_ring: return "shared-memory ring damaged by the peer";
       case error::drained: return "server is draining";
+      case error::routine_on_port: return "completion routine asked of a socket that has a port";
+      case error::too_late: return "to be asked before connecting or listening";
+      case error::wrong_kind_of_socket: return "command of another kind of socket";
+      case error::option_off_fast_path: return "option without effect on the loopback fast path";
+      case error::conditional_accept_refused:
+        return "SO_CONDITIONAL_ACCEPT and the loopback fast path exclude each other";
     }
     return "unknown error";
   }
 };
 
+// The first number of a condition; Windows: Winsock's own, which begin at 10,000, and its two that
+// are Win32's.
+int number_of(std::span<const detail::row> rows, condition what, int least) noexcept {
+  for (const detail::row& each : rows) {
+    if (each.means == what && each.code >= least) return each.code;
+  }
+  return 0;
+}
+
 }  // namespace
+
+int native_error(condition what) noexcept {
+#if defined(_WIN32)
+  constexpr int winsock = 10000;
+  if (what == condition::aborted) return 995;       // WSA_OPERATION_ABORTED
+  if (what == condition::in_progress) return 10036;  // WSAEINPROGRESS
+  if (what == condition::invalid_argument) return 10022;
+  if (what == condition::not_a_socket) return 10038;
+  if (what == condition::not_supported) return 10045;
+  return number_of(detail::windows_rows, what, winsock);
+#else
+  if (what == condition::access_denied) return EACCES;
+  if (what == condition::in_progress) return EINPROGRESS;
+  if (what == condition::not_a_socket) return ENOTSOCK;
+  if (what == condition::not_supported) return EOPNOTSUPP;
+  return number_of(detail::errno_rows, what, 1);
+#endif
+}
 
 const boost::system::error_category& condition_category() noexcept {
   static const conditions instance;

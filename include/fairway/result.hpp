@@ -53,7 +53,13 @@ enum class error {
   frame_too_large = 1,  // a frame is longer than the limit set for it
   protocol_violation,   // the peer sent what its protocol does not allow
   peer_broke_the_ring,  // shared memory holds what no correct peer writes
-  drained               // refused because a server is ending
+  drained,              // refused because a server is ending
+  // Control codes and socket options; a condition in brackets compares equal.
+  routine_on_port,             // the socket has joined a port: no routines [invalid_argument]
+  too_late,                    // to be asked before connect or listen [invalid_argument]
+  wrong_kind_of_socket,        // a command of other sockets [invalid_argument]
+  option_off_fast_path,        // has no effect on the kernel's fast path [not_supported]
+  conditional_accept_refused   // it and the kernel's fast path crash together [invalid_argument]
 };
 
 /// The category of `condition`, named "fairway.condition".

@@ -15,6 +15,9 @@
 //                   Either calls `core.complete(op, ec, bytes)` (now or later), exactly once.
 //                   Completing inside `start` is fine: it only queues. A submission queue that is
 //                   full is the backend's to hide (queue it, flush, go on).
+//                   A `control` op is a control_op: its `work` says what to ask of the system, and
+//                   `routine` (Windows) that the answer comes by a completion routine. It never
+//                   runs beside another one of its object.
 //   cancel(op)      asks for the end of `op`; harmless when it is on its way out. The completion
 //                   tells what happened: bytes or a handle that were already there win. Ends with
 //                   operation_aborted otherwise. Nothing completes inside the caller's handler.

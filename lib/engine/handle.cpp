@@ -1,5 +1,6 @@
 #include <fairway/engine/detail/handle.hpp>
 
+#include "engine/control_op.hpp"
 #include "engine/port_core.hpp"
 
 namespace fairway::detail {
@@ -7,6 +8,7 @@ namespace fairway::detail {
 void drop_object(io_object* object) noexcept {
   port_core* core = object->core;
   if (core == nullptr) {
+    drop_control(*object);
     object->destroy(object);  // the port is gone and took everything else with it
     return;
   }

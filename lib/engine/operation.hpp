@@ -44,6 +44,7 @@ enum class op_kind : std::uint8_t {
   send_to,       // vecs, address (empty: connected peer)
   wait,          // readiness, `wait_for`
   timer,         // no object handle; ends by its deadline
+  control,       // a control code: a control_op
   composite      // made of other operations (connector, listener); never given to a backend
 };
 enum class op_state : std::uint8_t { idle, started, pending, completing };

@@ -1,3 +1,4 @@
+#include "engine/control_op.hpp"
 #include "engine/port_core.hpp"
 
 #include <boost/asio/error.hpp>
@@ -34,6 +35,7 @@ testing::operation_kind public_kind(op_kind kind) noexcept {
     case op_kind::receive: return operation_kind::receive;
     case op_kind::receive_from: return operation_kind::receive_from;
     case op_kind::send_to: return operation_kind::send_to;
+    case op_kind::control: return operation_kind::control;
     default: return operation_kind::wait;
   }
 }
@@ -225,6 +227,7 @@ void port_core::release(io_object& object) noexcept {
     (object.previous != nullptr ? object.previous->next : objects_) = object.next;
     if (object.next != nullptr) object.next->previous = object.previous;
   }
+  drop_control(object);
   object.destroy(&object);
 }
 

@@ -2,6 +2,7 @@
 
 #include "engine/port_core.hpp"
 #include "net/connect_plan.hpp"
+#include "net/control_state.hpp"
 #include "net/objects.hpp"
 #include "net/resolver.hpp"
 #include "net/socket.hpp"
@@ -79,6 +80,9 @@ struct connector_state : io_object {
     if (winner) {
       drop_object(winner);
     }
+    if (supplied) {
+      drop_object(supplied);
+    }
   }
 
   static void on_cancel_or_timer(io_op& op);
@@ -89,6 +93,7 @@ struct connector_state : io_object {
   void pump() noexcept;
   void perform(const connect_plan::action& action);
   void start_attempt(std::size_t index);
+  error_code usable(const io_object& socket) const;
   error_code open_socket(running_attempt& attempt);
   void attempt_ended(running_attempt& attempt, error_code ec);
   void cancel_attempt(std::size_t index) noexcept;
@@ -99,6 +104,7 @@ struct connector_state : io_object {
   std::optional<connect_plan> plan;       // empty before the first connect
   running_look_up* looking_up = nullptr;  // null unless a name is on its way
   std::vector<running_attempt*> running;  // by index; null once ended or cancelled
+  io_object* supplied = nullptr;          // a reference: the socket to connect; null: make one
   io_object* winner = nullptr;            // a reference, until the completion takes it
 };
 
@@ -232,9 +238,28 @@ void connector_state::start_attempt(std::size_t index) {
   op.kind = op_kind::connect;
   op.address = const_cast<void*>(static_cast<const void*>(attempt->target.data()));
   op.address_bytes = static_cast<std::uint32_t>(attempt->target.size());
+  if (const error_code ec = ask_provider(
+          core->options().provider, [&](transport_provider& provider, int& error) {
+            return provider.connect(attempt->socket->handle, op.address, op.address_bytes, error);
+          })) {
+    plan->failed(index, ec, core->now());
+    return;
+  }
   running[index] = attempt.get();
   core->attach(op, attempt.release());
   core->start(op);
+}
+
+/// Whether a socket that was given can be connected.
+error_code connector_state::usable(const io_object& socket) const {
+  if (socket.core != core) {
+    return net_error::invalid_argument;
+  }
+  if (handle_of(&socket) == no_handle) {
+    return net_error::bad_descriptor;
+  }
+  const io_op* const control = socket.control_side;
+  return control != nullptr && !control->idle() ? error_code{net_error::in_progress} : error_code{};
 }
 
 /// A socket as the options want it.
@@ -243,14 +268,25 @@ error_code connector_state::open_socket(running_attempt& attempt) {
   if (options.source && options.source->family() != target.family()) {
     return net_error::address_family_not_supported;
   }
-  const auto opened = sockets::open(target, sockets::type::stream);
-  if (!opened) {
-    return opened.error();
+  if (supplied) {
+    attempt.socket = std::exchange(supplied, nullptr);
+    if (const error_code ec = usable(*attempt.socket)) {
+      return ec;
+    }
+  } else {
+    const auto opened = sockets::open(target, sockets::type::stream);
+    if (!opened) {
+      return opened.error();
+    }
+    attempt.socket = make_stream(core->port(), opened.value());
   }
-  attempt.socket = make_stream(core->port(), opened.value());
-  if (!target.is_ip()) set_path(*attempt.socket, path::local, path_reason::not_tcp);
-  const native_handle made = opened.value();
-  if (options.no_delay && target.is_ip()) {
+  if (!target.is_ip()) {
+    mark_local(*attempt.socket);
+  }
+  attempt.socket->net_bits &= static_cast<std::uint8_t>(~net_unconnected);
+  const bool fast = ask_fast_path(*attempt.socket, target, options.loopback);
+  const native_handle made = attempt.socket->handle;
+  if (options.no_delay && target.is_ip() && !fast) {
     if (const auto set = set_option(made, no_delay{true}); !set) {
       return set.error();
     }
@@ -295,6 +331,9 @@ void connector_state::cancel_attempt(std::size_t index) noexcept {
 void connector_state::conclude([[maybe_unused]] std::size_t index, error_code ec) noexcept {
   assert((index == connect_plan::no_attempt) == !winner);
   drop_look_up();
+  if (io_object* const unused = std::exchange(supplied, nullptr)) {
+    drop_object(unused);
+  }
   core->complete(connecting, ec, 0);
 }
 
@@ -336,6 +375,17 @@ void connect_operation::start(io_object& object, io_op&, const std::string& host
   } catch (const std::bad_alloc&) {
     state.plan->cancel(state.core->now(), net_error::no_memory);
   }
+  state.pump();
+}
+
+void connect_operation::start(io_object& object, io_op&, const endpoint& target,
+                              const object_handle& socket) noexcept {
+  connector_state& state = state_of(object);
+  state.begin();
+  // It came by value; only the way here made it constant.
+  state.supplied = const_cast<object_handle&>(socket).release();
+  assert(state.supplied && "an empty socket cannot be connected");
+  state.arrived({&target, 1}, {});
   state.pump();
 }
 

@@ -1,6 +1,7 @@
 #include <fairway/net/datagram.hpp>
 
 #include "engine/port_core.hpp"
+#include "net/objects.hpp"
 #include "net/socket.hpp"
 
 #include <boost/asio/error.hpp>
@@ -20,6 +21,7 @@ struct datagram_state : io_object {
       : io_object{owner, &destroy_it} {
     handle = socket;
     stream_like = false;
+    net_bits = net_datagram;
     receiving.object = this;
     sending.object = this;
     read_side = &receiving;

@@ -1,6 +1,7 @@
 #include <fairway/net/listener.hpp>
 
 #include "engine/port_core.hpp"
+#include "net/control_state.hpp"
 #include "net/objects.hpp"
 #include "net/resolver_system.hpp"
 #include "net/socket.hpp"
@@ -95,8 +96,14 @@ void listener_state::on_cancel(io_op& op) {
 
 void listener_state::on_accepted(handler_base*, io_op& op) {
   auto& self = *static_cast<listener_state*>(op.object);
-  const error_code ec = op.result.ec;
-  const native_handle socket = std::exchange(op.result_handle, no_handle);
+  error_code ec = op.result.ec;
+  native_handle socket = std::exchange(op.result_handle, no_handle);
+  if (transport_provider* provider = self.core->options().provider; provider && !ec) {
+    ec = ask_provider(provider, [&](transport_provider& p, int& error) {
+      return p.accept(self.handle, socket, error);
+    });
+    if (ec) sockets::close(std::exchange(socket, no_handle));
+  }
   const bool cancelled = (self.waiting.flags & op_cancel_requested) != 0;
   self.core->retain(self);
   finish(op);
@@ -124,9 +131,13 @@ void listener_state::on_paused(handler_base*, io_op& op) {
   self.core->release(self);
 }
 
-result<void> prepare(native_handle handle, const endpoint& local, const listen_options& options) {
-  const bool ip = local.family() != endpoint_family::local;
-  if (ip) {
+// What goes before listening, in the one order that is right for all of it.
+result<void> prepare(listener_state& state, const endpoint& local, const listen_options& options) {
+  const native_handle handle = state.handle;
+  transport_provider* provider = state.core->options().provider;
+  // Before everything else: it is for a socket that is neither bound nor listening.
+  ask_fast_path(state, local, options.loopback);
+  if (local.is_ip()) {
     BOOST_OUTCOME_TRY(sockets::claim_address(handle, options.reuse_address));
   }
   if (options.reuse_port) {
@@ -136,9 +147,40 @@ result<void> prepare(native_handle handle, const endpoint& local, const listen_o
     const bool any = local.address().is_unspecified();
     BOOST_OUTCOME_TRY(set_option(handle, v6_only{options.v6_only.value_or(!any)}));
   }
-  if (!ip) sockets::remove_stale_path(local);
+  if (!local.is_ip()) sockets::remove_stale_path(local);
+  if (const error_code ec = ask_provider(provider, [&](transport_provider& p, int& error) {
+        return p.bind(handle, local.data(), local.size(), error);
+      })) {
+    return ec;
+  }
   BOOST_OUTCOME_TRY(sockets::bind(handle, local));
+  if (const error_code ec = ask_provider(provider, [&](transport_provider& p, int& error) {
+        return p.listen(handle, options.backlog, error);
+      })) {
+    return ec;
+  }
   return sockets::listen(handle, options.backlog);
+}
+
+result<io_object*> listen_on(port_core& core, native_handle handle, std::uint8_t bits,
+                             const endpoint& local, const listen_options& options) {
+  std::unique_ptr<endpoint> owned_path;
+  listener_state* state = nullptr;
+  try {
+    if (!local.is_ip()) owned_path = std::make_unique<endpoint>(local);
+    state = new listener_state{core, handle, options};
+  } catch (...) {
+    sockets::close(handle);
+    throw;
+  }
+  state->net_bits = bits;
+  state->ip = local.is_ip();
+  if (auto done = prepare(*state, local, options); !done) {
+    drop_object(state);
+    return done.error();
+  }
+  state->owned_path = std::move(owned_path);
+  return state;
 }
 
 }  // namespace
@@ -146,21 +188,27 @@ result<void> prepare(native_handle handle, const endpoint& local, const listen_o
 result<io_object*> open_listener(completion_port& port, const endpoint& local,
                                  const listen_options& options) {
   BOOST_OUTCOME_TRY(const native_handle handle, sockets::open(local, sockets::type::stream));
-  if (auto done = prepare(handle, local, options); !done) {
-    sockets::close(handle);
-    return done.error();
+  return listen_on(core_of(port), handle, local.is_ip() ? std::uint8_t{0} : net_local, local,
+                   options);
+}
+
+result<io_object*> listen_with(io_object* object, const endpoint& local,
+                               const listen_options& options) {
+  port_core& core = core_of(port_of(*object));
+  const bool joined = object->registered;
+  BOOST_OUTCOME_TRY(const native_handle handle, release_stream(object));
+  const auto bits = static_cast<std::uint8_t>(object->net_bits & ~net_unconnected);
+  BOOST_OUTCOME_TRY(io_object* made, listen_on(core, handle, bits, local, options));
+  if (!joined) return made;
+  // Whether a socket that has left its port may join again is the system's to say: at once, rather
+  // than at the first accept.
+  const ownership here{core};
+  if (!here) return made;
+  if (const error_code ec = core.with_backend([&](auto& b) { return b.open(*made); })) {
+    drop_object(made);
+    return ec;
   }
-  try {
-    const bool ip = local.family() != endpoint_family::local;
-    auto owned_path = ip ? nullptr : std::make_unique<endpoint>(local);
-    auto* state = new listener_state{core_of(port), handle, options};
-    state->ip = ip;
-    state->owned_path = std::move(owned_path);
-    return state;
-  } catch (...) {
-    sockets::close(handle);
-    throw;
-  }
+  return made;
 }
 
 result<io_object*> adopt_listener(completion_port& port, std::uintptr_t handle,
@@ -171,9 +219,26 @@ result<io_object*> adopt_listener(completion_port& port, std::uintptr_t handle,
   }
   BOOST_OUTCOME_TRY(const endpoint local, sockets::local_endpoint(handle));
   auto* state = new listener_state{core_of(port), handle, options};
-  state->ip = local.family() != endpoint_family::local;
+  state->ip = local.is_ip();
+  if (state->ip) {
+    const bool asked = options.loopback != loopback::off;
+    set_path(*state, path::tcp, asked ? path_reason::asked_too_late : path_reason::not_asked);
+  } else {
+    mark_local(*state);
+  }
   return state;
 }
+
+namespace {
+
+// "Any sockets that are accepted will use the fast path for loopback" (SIO_LOOPBACK_FAST_PATH).
+bool inherits_fast_path(const io_object& listening, native_handle accepted) {
+  if ((listening.net_bits & net_fast_path) == 0) return false;
+  const auto peer = sockets::remote_endpoint(accepted);
+  return peer && peer.value().is_loopback();
+}
+
+}  // namespace
 
 io_op* listener_accept::claim(io_object& object) noexcept {
   auto& state = static_cast<listener_state&>(object);
@@ -191,14 +256,24 @@ listener_accept::values listener_accept::take(io_op& op) noexcept {
   auto& state = *static_cast<listener_state*>(op.object);
   const native_handle handle = std::exchange(op.result_handle, no_handle);
   if (handle == no_handle) return {op.result.ec, stream{}};
-  if (state.ip && state.options.no_delay) {
+  const bool fast = state.ip && inherits_fast_path(state, handle);
+  if (state.ip && state.options.no_delay && !fast) {
     // Fails only for a connection that is gone already, which its first read will tell.
     (void)set_option(handle, no_delay{true});
   }
   completion_port& port = state.target != nullptr ? *state.target : port_of(state);
   try {
     io_object* accepted = make_stream(port, handle);
-    if (!state.ip) set_path(*accepted, path::local, path_reason::not_tcp);
+    if (!state.ip) {
+      mark_local(*accepted);
+    } else if (fast) {
+      accepted->net_bits |= net_fast_path;
+      set_path(*accepted, path::kernel_fast_path, path_reason::none);
+    } else {
+      const bool taken = (state.net_bits & net_fast_path) != 0;
+      set_path(*accepted, path::tcp,
+               taken ? path_reason::not_loopback : static_cast<path_reason>(state.net_reason));
+    }
     return {op.result.ec, stream{accepted}};
   } catch (const std::bad_alloc&) {
     return failure(boost::asio::error::no_memory);

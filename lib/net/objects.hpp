@@ -7,10 +7,21 @@
 
 namespace fairway::detail {
 
+// Notes in io_object::net_bits.
+inline constexpr std::uint8_t net_unconnected = 1;  // an unconnected_socket's
+inline constexpr std::uint8_t net_fast_path = 2;    // the kernel's fast path is on
+inline constexpr std::uint8_t net_local = 4;        // unix-domain
+inline constexpr std::uint8_t net_datagram = 8;
+
 // What io_object::net_path and net_reason hold.
 inline void set_path(io_object& object, path what, path_reason why) noexcept {
   object.net_path = static_cast<std::uint8_t>(what);
   object.net_reason = static_cast<std::uint8_t>(why);
+}
+
+inline void mark_local(io_object& object) noexcept {
+  object.net_bits |= net_local;
+  set_path(object, path::local, path_reason::not_tcp);
 }
 
 struct stream_state : io_object {

@@ -1,5 +1,7 @@
 #include <fairway/net/stream.hpp>
 
+#include <fairway/net/unconnected_socket.hpp>
+
 #include "engine/port_core.hpp"
 #include "net/objects.hpp"
 #include "net/socket.hpp"
@@ -124,8 +126,21 @@ result<io_object*> adopt_stream(completion_port& port, std::uintptr_t handle) {
   }
   auto* state = new stream_state{core_of(port), handle};
   const auto local = sockets::local_endpoint(handle);
-  if (local && !local.value().is_ip()) set_path(*state, path::local, path_reason::not_tcp);
+  if (local && !local.value().is_ip()) mark_local(*state);
   return state;
+}
+
+result<io_object*> open_unconnected(completion_port& port, endpoint_family family) {
+  endpoint like = family == endpoint_family::v6 ? endpoint::any_v6(0) : endpoint::any_v4(0);
+  if (family == endpoint_family::local) {
+    BOOST_OUTCOME_TRY(const endpoint unix_domain, endpoint::local("none"));
+    like = unix_domain;
+  }
+  BOOST_OUTCOME_TRY(const native_handle handle, sockets::open(like, sockets::type::stream));
+  io_object* made = make_stream(port, handle);
+  if (!like.is_ip()) mark_local(*made);
+  made->net_bits |= net_unconnected;
+  return made;
 }
 
 std::uintptr_t handle_of(const io_object* object) noexcept {
@@ -177,7 +192,8 @@ result<std::uintptr_t> release_stream(io_object* object) {
     return boost::system::error_code{boost::asio::error::bad_descriptor};
   }
   ownership here{*object->core};
-  if (!here || !object->read_side->idle() || !object->write_side->idle()) {
+  if (!here || !object->read_side->idle() || !object->write_side->idle() ||
+      (object->control_side != nullptr && !object->control_side->idle())) {
     return boost::system::error_code{boost::asio::error::in_progress};
   }
   const native_handle handle =

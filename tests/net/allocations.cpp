@@ -134,9 +134,41 @@ TEST_CASE("a deadline on each operation allocates nothing") {
   check_echo(echo_direct, {.read = 1h, .write = 1h});
 }
 
+TEST_CASE("a typed control code in a coroutine allocates nothing") {
+  if (!allocation_count::available) {
+    std::puts("SKIP: a sanitizer brings its own allocator");
+    return;
+  }
+  completion_port port;
+  auto pair = connect_pair(port);
+  bool over = false;
+  std::uint64_t made = 0;
+  auto ask = [&]() -> coroutine<void> {
+    for (const int count : {warm_up, requests}) {
+      allocation_count counted;
+      for (int i = 0; i < count; ++i) {
+        auto unread = co_await fairway::async_control(pair.a, fairway::bytes_readable{});
+        REQUIRE(unread.has_value());
+        auto set = co_await fairway::async_control(pair.a, fairway::keepalive{});
+        REQUIRE(set.has_value());
+        (void)co_await fairway::async_control(pair.a, fairway::tcp_information{});
+      }
+      made = counted.made();
+    }
+    over = true;
+  };
+  asio::co_spawn(port, ask(), asio::detached);
+  while (!over) {
+    if (port.stopped()) port.restart();
+    port.run();
+  }
+  CHECK(made < requests / 100);
+}
+
 TEST_CASE("a stream's state, with room for a read and a write, fits its budget") {
   CHECK(sizeof(fairway::detail::stream_state) <= 768);
   CHECK(sizeof(stream) == sizeof(void*));
   CHECK(sizeof(fairway::listener) == sizeof(void*));
   CHECK(sizeof(fairway::datagram) == sizeof(void*));
+  CHECK(sizeof(fairway::unconnected_socket) == sizeof(void*));
 }

@@ -9,6 +9,7 @@
 namespace fairway {
 
 class port_clock;
+class transport_provider;
 namespace testing {
 class fault_schedule;
 }
@@ -42,6 +43,9 @@ struct port_options {
 
   // Null: the steady clock. Else it must outlive the port.
   port_clock* clock = nullptr;
+
+  // Null: the system. Else it is asked first (net/provider.hpp), and must outlive the port.
+  transport_provider* provider = nullptr;
 
   // Null: none. For tests; it must outlive the port.
   testing::fault_schedule* faults = nullptr;

@@ -25,6 +25,7 @@
 #include <fairway/net/connect_options.hpp>
 #include <fairway/net/endpoint.hpp>
 #include <fairway/net/stream.hpp>
+#include <fairway/net/unconnected_socket.hpp>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/system/error_code.hpp>
@@ -49,6 +50,8 @@ struct connect_operation {
   static void start(io_object& object, io_op& op, const std::vector<endpoint>& targets) noexcept;
   static void start(io_object& object, io_op& op, const std::string& host,
                     const std::string& service) noexcept;
+  static void start(io_object& object, io_op& op, const endpoint& target,
+                    const object_handle& socket) noexcept;
   static values take(io_op& op) noexcept;
   static values failure(boost::system::error_code ec) noexcept { return {ec, stream{}}; }
 };
@@ -92,6 +95,15 @@ class connector {
   template <class Token = default_token>
   auto async_connect(std::string host, std::string service, Token&& token = default_token{}) {
     return start<Token>(token, std::move(host), std::move(service));
+  }
+
+  /// Connects a socket that was made before, on this connector's port; it is closed when that
+  /// fails.
+  /// Errors: as above; in_progress while a control code of the socket is in flight.
+  template <class Token = default_token>
+  auto async_connect(unconnected_socket socket, const endpoint& target,
+                     Token&& token = default_token{}) {
+    return start<Token>(token, target, std::move(socket.state_));
   }
 
   /// What the connect that completed last has tried, in the order of the starts.

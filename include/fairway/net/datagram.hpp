@@ -108,6 +108,7 @@ class datagram {
   }
 
  private:
+  friend struct detail::object_access;
   explicit datagram(detail::io_object* object) noexcept : state_{object} {}
   detail::object_handle state_;
 };

@@ -17,6 +17,7 @@
 
 #include <fairway/loopback.hpp>
 #include <fairway/net/stream.hpp>
+#include <fairway/net/unconnected_socket.hpp>
 
 #include <boost/asio/async_result.hpp>
 
@@ -54,6 +55,9 @@ namespace detail {
 
 result<io_object*> open_listener(completion_port& port, const endpoint& local,
                                  const listen_options& options);
+// Takes the socket of `object`, which is closed when listening fails.
+result<io_object*> listen_with(io_object* object, const endpoint& local,
+                               const listen_options& options);
 result<io_object*> adopt_listener(completion_port& port, std::uintptr_t handle,
                                   const listen_options& options);
 
@@ -81,6 +85,15 @@ class listener {
   static result<listener> open(completion_port& port, const endpoint& local,
                                const listen_options& options = {}) {
     auto made = detail::open_listener(port, local, options);
+    if (!made) return made.error();
+    return listener{made.value()};
+  }
+
+  // The same with a socket that was made before. It is closed when listening fails.
+  // Errors: as above; in progress while a control code of the socket is in flight.
+  static result<listener> open(unconnected_socket socket, const endpoint& local,
+                               const listen_options& options = {}) {
+    auto made = detail::listen_with(socket.state_.get(), local, options);
     if (!made) return made.error();
     return listener{made.value()};
   }
@@ -121,9 +134,16 @@ class listener {
   // Ends an accept in flight with operation aborted; the endpoint is free again.
   void close() { state_.close(); }
 
+  // What accepted loopback connections will be carried by, and why by nothing faster.
+  fairway::path path() const noexcept { return detail::path_of(state_.get()); }
+  fairway::path_reason path_reason() const noexcept {
+    return detail::path_reason_of(state_.get());
+  }
+
+  // Errors: conditional_accept_refused together with the kernel's fast path; as of a stream.
   template <class Option>
   result<void> set_option(const Option& option) {
-    return fairway::set_option(native_handle(), option);
+    return detail::set_option_of(state_.get(), option);
   }
   template <class Option>
   result<Option> get_option() const {
@@ -131,6 +151,7 @@ class listener {
   }
 
  private:
+  friend struct detail::object_access;
   explicit listener(detail::io_object* object) noexcept : state_{object} {}
 
   template <class Token>

@@ -58,6 +58,13 @@ result<endpoint> remote_endpoint_of(const io_object* object);
 result<void> shutdown_stream(io_object* object, shutdown_kind which);
 void set_stream_timeouts(io_object* object, const timeouts& limits);
 result<std::uintptr_t> release_stream(io_object* object);
+// Whether the option does anything on the path that carries the object's bytes.
+boost::system::error_code may_set_option(const io_object* object, option_id id) noexcept;
+template <class Option>
+result<void> set_option_of(const io_object* object, const Option& option) {
+  if (const auto ec = may_set_option(object, Option::id)) return ec;
+  return fairway::set_option(handle_of(object), option);
+}
 path path_of(const io_object* object) noexcept;
 path_reason path_reason_of(const io_object* object) noexcept;
 }  // namespace detail
@@ -173,9 +180,10 @@ class stream {
     return detail::path_reason_of(state_.get());
   }
 
+  /// Errors: option_off_fast_path for one that the kernel's fast path does not have; the option's.
   template <class Option>
   result<void> set_option(const Option& option) {
-    return fairway::set_option(native_handle(), option);
+    return detail::set_option_of(state_.get(), option);
   }
   template <class Option>
   result<Option> get_option() const {
@@ -186,6 +194,7 @@ class stream {
   explicit stream(detail::io_object* object) noexcept : state_{object} {}
 
  private:
+  friend struct detail::object_access;
   using io_state = detail::io_object*;
   detail::object_handle state_;
 };

@@ -15,11 +15,13 @@
 namespace fairway::testing {
 
 // Where a port enters the kernel.
-enum class kernel_entry : std::uint8_t { wait, submit, accept, connect, send, receive, poll };
+enum class kernel_entry : std::uint8_t {
+  wait, submit, accept, connect, send, receive, poll, control
+};
 
 // What kind of operation a completion belongs to.
 enum class operation_kind : std::uint8_t {
-  accept, connect, read, write, receive, receive_from, send_to, wait
+  accept, connect, read, write, receive, receive_from, send_to, wait, control
 };
 
 struct entry_fault {

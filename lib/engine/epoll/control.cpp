@@ -1,5 +1,6 @@
 #include "engine/epoll/port.hpp"
 
+#include "engine/control_op.hpp"
 #include "engine/port_core.hpp"
 
 #include <cerrno>
@@ -44,6 +45,16 @@ bool port::perform_wait(io_op& op) noexcept {
     core_.complete(op, {}, 0);
   }
   return true;
+}
+
+// No control code makes a descriptor wait, so all of them end here.
+void port::start_control(io_op& op) noexcept {
+  control_work& work = control_of(op).work;
+  work.stage = 0;
+  if (const int fault = core_.enter(testing::kernel_entry::control).error) return fail(op, fault);
+  const int result = perform_work(op.object->handle, work);
+  if (result < 0) return fail(op, -result);
+  core_.complete(op, {}, work.returned);
 }
 
 }  // namespace fairway::detail::epoll

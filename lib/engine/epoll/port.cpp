@@ -89,6 +89,7 @@ error_code port::open(io_object& object) noexcept {
 
 void port::start(io_op& op) noexcept {
   io_object& object = *op.object;
+  if (op.kind == op_kind::control) return start_control(op);
   if (op.kind == op_kind::connect) return start_connect(op);
   if (op.kind == op_kind::wait) return start_wait(op);
   if (object.listening && !object.registered) {
@@ -110,6 +111,7 @@ bool port::perform(io_op& op) noexcept {
     case op_kind::receive_from: return perform_receive_from(op);
     case op_kind::send_to: return perform_send_to(op);
     case op_kind::wait: return perform_wait(op);
+    case op_kind::control:
     case op_kind::timer:
     case op_kind::composite: break;
   }

@@ -65,6 +65,7 @@ class port {
   bool finish_read(io_op& op, long got, std::size_t wanted, int error) noexcept;
   void start_connect(io_op& op) noexcept;
   void start_wait(io_op& op) noexcept;
+  void start_control(io_op& op) noexcept;
 
   void fail(io_op& op, int error) noexcept;
   void on_event(io_object& object, unsigned events) noexcept;

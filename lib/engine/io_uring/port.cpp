@@ -37,6 +37,7 @@ kernel_entry entry_of(op_kind kind) noexcept {
     case op_kind::write:
     case op_kind::send_to: return kernel_entry::send;
     case op_kind::wait: return kernel_entry::poll;
+    case op_kind::control: return kernel_entry::control;
     default: return kernel_entry::receive;
   }
 }
@@ -102,6 +103,8 @@ void port::fail(io_op& op, int error) noexcept {
 void port::start(io_op& op) noexcept {
   if (op.kind == op_kind::accept) {
     start_accept(op);
+  } else if (op.kind == op_kind::control) {
+    start_control(op);
   } else if (ring_is_mine()) {
     submit(op);
   } else {
@@ -124,6 +127,7 @@ bool port::prepare(io_op& op, io_uring_sqe& request, std::size_t bytes_max) noex
   switch (op.kind) {
     case op_kind::connect: prepare_connect(op, request); return true;
     case op_kind::wait: prepare_wait(op, request); return true;
+    case op_kind::control: prepare_step(op, request); return true;
     case op_kind::receive: return prepare_receive(op, request, bytes_max);
     default: return prepare_transfer(op, request, bytes_max);
   }
@@ -366,6 +370,7 @@ void port::finish(io_op& op, int result) noexcept {
     case op_kind::receive_from: return finish_receive_from(op, result);
     case op_kind::connect: return finish_connect(op, result);
     case op_kind::wait: return finish_wait(op, result);
+    case op_kind::control: return finish_step(op, result);
     default: break;
   }
   if (result < 0) return fail(op, -result);

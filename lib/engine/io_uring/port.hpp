@@ -91,6 +91,10 @@ class port {
   void prepare_connect(const io_op& op, io_uring_sqe& request) noexcept;
   void prepare_wait(const io_op& op, io_uring_sqe& request) noexcept;
   void submit_readiness(io_op& op) noexcept;
+  void start_control(io_op& op) noexcept;
+  void take_step(io_op& op) noexcept;
+  void prepare_step(const io_op& op, io_uring_sqe& request) noexcept;
+  void finish_step(io_op& op, int result) noexcept;
 
   // The request ended with `result`, for good.
   void finish(io_op& op, int result) noexcept;
@@ -138,6 +142,7 @@ class port {
   bool reaping_ = false;
   bool poll_first_;                // the kernel (5.19) tells what is left and takes the hint
   bool multishot_accept_ = true;   // false once the kernel refused it
+  bool socket_commands_ = true;    // false once the kernel (before 6.7) refused one
   bool shutting_down_ = false;
 };
 

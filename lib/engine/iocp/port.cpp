@@ -33,10 +33,6 @@ constexpr std::size_t overlapped_offset = offsetof(io_op, overlapped);
 #pragma GCC diagnostic pop
 #endif
 
-io_op& operation_of(OVERLAPPED* overlapped) noexcept {
-  return *reinterpret_cast<io_op*>(reinterpret_cast<std::byte*>(overlapped) - overlapped_offset);
-}
-
 // Rounded up: a wait may end early for other reasons, but never because of a lost fraction.
 std::uint32_t milliseconds_until(time_point until) noexcept {
   if (until == time_point::max()) return no_limit;
@@ -142,13 +138,19 @@ winsock start_winsock() noexcept {
 
 }  // namespace
 
+io_op& operation_of(OVERLAPPED* overlapped) noexcept {
+  return *reinterpret_cast<io_op*>(reinterpret_cast<std::byte*>(overlapped) - overlapped_offset);
+}
+
 const winsock& use_winsock() noexcept {
   static const winsock started = start_winsock();
   return started;
 }
 
 port::port(port_core& core, const port_options& options)
-    : core_{core}, batch_{std::min<std::uint32_t>(options.queue_entries, batch_max)} {
+    : core_{core},
+      routines_{*this},
+      batch_{std::min<std::uint32_t>(options.queue_entries, batch_max)} {
   if (const int error = use_winsock().error; error != 0) {
     throw boost::system::system_error(system_error_code(error), "Winsock");
   }
@@ -189,6 +191,7 @@ error_code port::open(io_object& object) noexcept {
 }
 
 void port::start(io_op& op) noexcept {
+  if (op.kind == op_kind::control) return start_control(op);
   if (const error_code ec = open(*op.object)) {
     core_.complete(op, ec, 0);
     return;
@@ -202,6 +205,7 @@ void port::start(io_op& op) noexcept {
     case op_kind::receive_from: return start_receive_from(op);
     case op_kind::send_to: return start_send_to(op);
     case op_kind::wait: return start_wait(op);
+    case op_kind::control:
     case op_kind::timer:
     case op_kind::composite: break;
   }
@@ -236,6 +240,7 @@ void port::end(io_op& op, int error, std::size_t bytes) noexcept {
     case op_kind::receive: return end_receive(op, error, bytes);
     case op_kind::receive_from: return end_receive_from(op, error, bytes);
     case op_kind::wait: return end_wait(op, error);
+    case op_kind::control: return end_control(op, error, bytes);
     default: break;
   }
   if (error != 0) {
@@ -265,7 +270,7 @@ void port::cancel(io_op& op) noexcept {
   }
   core_.counts().kernel_entries.add();
   // ERROR_NOT_FOUND is a normal answer: its packet is on the way.
-  ::CancelIoEx(file_of(op.object->handle), reinterpret_cast<OVERLAPPED*>(op.overlapped));
+  ::CancelIoEx(file_of(op.object->handle), overlapped_of(op));
 }
 
 void port::close(io_object& object) noexcept {
@@ -331,13 +336,16 @@ void port::wait(time_point until) noexcept {
   // With no packet to come a look at the queue finds at most a wake that nobody needs.
   if (until == time_point::min() && owed_ == 0) return;
   if (core_.enter(kernel_entry::wait).error != 0) return;
-  reap(milliseconds_until(until));
+  std::uint32_t time = milliseconds_until(until);
+  if (routines_.look_around()) time = std::min(time, routines::look_again);
+  reap(time);
 }
 
 unsigned port::reap(std::uint32_t milliseconds) noexcept {
   OVERLAPPED_ENTRY packets[batch_max];
   ULONG count = 0;
   // Alertable: completion routines run here, and end the wait early.
+  const routines::waiting here{routines_};
   if (::GetQueuedCompletionStatusEx(port_, packets, batch_, &count, milliseconds, TRUE) == FALSE) {
     return 0;  // a time-out or a routine; `count` says nothing then
   }
@@ -354,7 +362,7 @@ void port::on_packet(const _OVERLAPPED_ENTRY& packet) noexcept {
   OVERLAPPED* overlapped = packet.lpOverlapped;
   io_object* object = nullptr;
   const bool succeeded = static_cast<long>(overlapped->Internal) == 0;
-  if (packet.lpCompletionKey == accept_key) {
+  if (packet.lpCompletionKey == accept_key && !is_listeners_control(overlapped)) {
     accept_slot& slot = slot_of(overlapped, object);
     packet_taken(*object);
     end_accept(slot, succeeded ? 0 : error_of(socket_of(*object), overlapped));
@@ -367,12 +375,15 @@ void port::on_packet(const _OVERLAPPED_ENTRY& packet) noexcept {
     const std::size_t bytes = packet.dwNumberOfBytesTransferred;
     end(op, succeeded ? 0 : error_of(socket_of(*object), overlapped), bytes);
   }
-  if ((object->os.bits & held) != 0 && object->os.owed == 0) {
-    object->os.bits &= ~held;
-    close_now(*object);
-    end_rest(*object);
-    core_.let_go(*object);
-  }
+  close_if_reaped(*object);
+}
+
+void port::close_if_reaped(io_object& object) noexcept {
+  if ((object.os.bits & held) == 0 || object.os.owed != 0) return;
+  object.os.bits &= ~held;
+  close_now(object);
+  end_rest(object);
+  core_.let_go(object);
 }
 
 void port::wake() noexcept {
@@ -387,7 +398,8 @@ void port::shutdown() noexcept {
   core_.for_each_object([this](io_object& object) { core_.close(object); });
   // Every cancelled operation posts its packet; asking again each second costs nothing.
   while (owed_ != 0) {
-    if (reap(1000) != 0) continue;
+    const bool elsewhere = routines_.look_around();
+    if (owed_ == 0 || reap(elsewhere ? routines::look_again : 1000) != 0) continue;
     core_.for_each_object([](io_object& object) {
       if (object.os.owed != 0) ::CancelIoEx(file_of(object.handle), nullptr);
     });

@@ -15,6 +15,7 @@
 // operations on a port survive their thread (CancelIoEx page, Remarks).
 #pragma once
 
+#include "engine/iocp/routines/routine.hpp"
 #include "engine/operation.hpp"
 
 #include <string>
@@ -29,6 +30,10 @@ enum class kernel_entry : std::uint8_t;
 struct entry_fault;
 }  // namespace testing
 }  // namespace fairway
+
+namespace fairway::detail {
+struct control_op;
+}
 
 namespace fairway::detail::iocp {
 
@@ -72,6 +77,8 @@ class port {
   void start_receive_from(io_op& op) noexcept;
   void start_send_to(io_op& op) noexcept;
   void start_wait(io_op& op) noexcept;
+  void start_control(io_op& op) noexcept;
+  void start_routine(control_op& op) noexcept;
 
   // The kernel is done with it, with a packet or at once.
   void end(io_op& op, int error, std::size_t bytes) noexcept;
@@ -82,6 +89,11 @@ class port {
   void end_receive(io_op& op, int error, std::size_t bytes) noexcept;
   void end_receive_from(io_op& op, int error, std::size_t bytes) noexcept;
   void end_wait(io_op& op, int error) noexcept;
+  void end_control(io_op& op, int error, std::size_t bytes) noexcept;
+  void end_routine(control_op& op, int error, std::size_t bytes) noexcept;
+  void owe(io_op& op) noexcept;
+  _OVERLAPPED* overlapped_of(io_op& op) noexcept;
+  bool is_listeners_control(_OVERLAPPED* overlapped) noexcept;
 
   testing::entry_fault enter_transfer(testing::kernel_entry where) noexcept;
   begun receive_nothing(io_op& op, std::uint32_t flags) noexcept;
@@ -99,16 +111,23 @@ class port {
   unsigned reap(std::uint32_t milliseconds) noexcept;
   void on_packet(const _OVERLAPPED_ENTRY& packet) noexcept;
   void packet_taken(io_object& object) noexcept;
+  void close_if_reaped(io_object& object) noexcept;
   void close_now(io_object& object) noexcept;
   void end_rest(io_object& object) noexcept;
 
+  friend class routines;
+
   port_core& core_;
+  routines routines_;
   void* port_ = nullptr;
   std::uint32_t batch_;
-  std::uint64_t owed_ = 0;  // packets of all objects
+  std::uint64_t owed_ = 0;  // packets and routines of all objects
+  io_op* listeners_controls_ = nullptr;  // overlapped codes of listeners: packets like accepts'
   bool shutting_down_ = false;
 };
 
+// The operation whose OVERLAPPED this is.
+io_op& operation_of(_OVERLAPPED* overlapped) noexcept;
 // The slot whose OVERLAPPED this is, and the listener it belongs to.
 accept_slot& slot_of(_OVERLAPPED* overlapped, io_object*& object) noexcept;
 

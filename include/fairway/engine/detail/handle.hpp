@@ -9,6 +9,7 @@
 namespace fairway::detail {
 
 struct io_object;
+struct object_access;  // net/detail/control.hpp
 
 void drop_object(io_object* object) noexcept;   // close, give back the reference
 void cancel_object(io_object* object);          // all operations in flight
