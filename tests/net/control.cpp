@@ -2,6 +2,7 @@
 
 #include "support/net.hpp"
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_future.hpp>
 
@@ -247,15 +248,14 @@ TEST_CASE("a control code that another thread starts is done by the port's") {
   fairway::completion_port port;
   auto pair = connect_pair(port);
   auto socket = fresh(port);
-  auto keep = asio::require(port.get_executor(), asio::execution::outstanding_work.tracked);
+  auto keep = asio::make_work_guard(port);
   std::thread runner([&] { port.run(); });
   for (const auto how : {dispatch::routine, dispatch::overlapped}) {
     auto future = async_control(socket, fairway::address_list{}, how, asio::use_future);
     CHECK_FALSE(future.get().addresses.empty());
   }
   CHECK(async_control(pair.a, fairway::bytes_readable{}, asio::use_future).get().value == 0);
-  keep = asio::require(keep, asio::execution::outstanding_work.untracked);
-  port.stop();
+  keep.reset();
   runner.join();
 }
 

@@ -164,37 +164,24 @@ TEST_CASE("on io_uring the socket commands are completions of the ring") {
     return;
   }
   auto pair = connect_pair(port);
-  const auto begins_at_once = [&](const auto& command) {
-    const auto before = port.statistics().inline_completions;
+  // Begun on the port's thread, which has the ring: whether the command ended while it began.
+  const auto at_once = [&](const auto& command) {
+    bool inline_completion = false;
     bool done = false;
-    async_control(pair.a, command, [&](error_code ec, auto&&) {
-      CHECK_FALSE(ec);
-      done = true;
+    asio::post(port, [&] {
+      const auto before = port.statistics().inline_completions;
+      async_control(pair.a, command, [&](error_code ec, auto&&) {
+        CHECK_FALSE(ec);
+        done = true;
+      });
+      inline_completion = port.statistics().inline_completions != before;
     });
-    asio::post(port, [] {});
-    const bool at_once = port.statistics().inline_completions != before;
     pump(port, [&] { return done; });
-    return at_once;
+    return inline_completion;
   };
-  // The first look needs the port's thread, which has the ring.
-  bool readable = true;
-  bool keepalive = true;
-  bool information = false;
-  asio::post(port, [&] {
-    const auto before = port.statistics().inline_completions;
-    async_control(pair.a, fairway::bytes_readable{},
-                  [](error_code ec, auto&&) { CHECK_FALSE(ec); });
-    readable = port.statistics().inline_completions != before;
-  });
-  drain(port);
-  asio::post(port, [&] {
-    const auto before = port.statistics().inline_completions;
-    async_control(pair.a, fairway::keepalive{.idle = 9s, .interval = 3s, .count = 4},
-                  [](error_code ec, auto&&) { CHECK_FALSE(ec); });
-    keepalive = port.statistics().inline_completions != before;
-  });
-  drain(port);
-  information = begins_at_once(fairway::tcp_information{});
+  const bool readable = at_once(fairway::bytes_readable{});
+  const bool keepalive = at_once(fairway::keepalive{.idle = 9s, .interval = 3s, .count = 4});
+  const bool information = at_once(fairway::tcp_information{});
   if (readable) {
     std::puts("SKIP: this kernel's ring has no socket commands (before Linux 6.7)");
     return;
