@@ -202,10 +202,22 @@ TEST_CASE("codes of name look-ups have no condition") {
 
 TEST_CASE("a number means nothing in another category") {
   for (int i = first; i <= last; ++i) {
-    CHECK(conditions_of({i, fairway::fairway_category()}).empty());
     if (i == asio_error::eof) continue;
     CHECK(conditions_of({i, asio_error::get_misc_category()}).empty());
   }
+}
+
+TEST_CASE("an error of ours has the condition that its description names, or none") {
+  for (const error each : {error::frame_too_large, error::protocol_violation,
+                           error::peer_broke_the_ring, error::drained}) {
+    CHECK(conditions_of(each).empty());
+  }
+  for (const error each : {error::routine_on_port, error::too_late, error::wrong_kind_of_socket,
+                           error::conditional_accept_refused}) {
+    CHECK(conditions_of(each) == only(condition::invalid_argument));
+  }
+  CHECK(conditions_of(error::option_off_fast_path) == only(condition::not_supported));
+  CHECK(conditions_of({1000, fairway::fairway_category()}).empty());
 }
 
 TEST_CASE("every condition has its own message") {
@@ -221,15 +233,17 @@ TEST_CASE("every condition has its own message") {
 TEST_CASE("Fairway's own errors have a category and messages") {
   std::set<std::string> messages;
   for (const error each : {error::frame_too_large, error::protocol_violation,
-                           error::peer_broke_the_ring, error::drained}) {
+                           error::peer_broke_the_ring, error::drained, error::routine_on_port,
+                           error::too_late, error::wrong_kind_of_socket,
+                           error::option_off_fast_path, error::conditional_accept_refused}) {
     const error_code code = each;
     CHECK(code.failed());
     CHECK(code == each);
     CHECK(&code.category() == &fairway::fairway_category());
     messages.insert(code.message());
   }
-  CHECK(messages.size() == 4);
-  CHECK(messages.count(fairway::fairway_category().message(5)) == 0);
+  CHECK(messages.size() == 9);
+  CHECK(messages.count(fairway::fairway_category().message(10)) == 0);
   CHECK(std::string{fairway::fairway_category().name()} == "fairway");
 }
 
