@@ -127,6 +127,12 @@ struct backend_notes {
   void* extra = nullptr;    // accept queue and the like; the backend makes and frees it
 };
 
+// What only few objects have.
+struct io_extra {
+  io_op* op;                              // steps of composite operations
+  void (*on_close)(io_object*) noexcept;  // once, when the object begins to close
+};
+
 struct io_object {
   using destroy_fn = void (*)(io_object*) noexcept;
 
@@ -134,12 +140,11 @@ struct io_object {
 
   port_core* core;            // null once the port is gone
   destroy_fn destroy;         // deletes the whole state
-  destroy_fn on_close = nullptr;  // once, when it begins to close; null: nothing to do then
   io_object* previous = nullptr;  // the port's list of objects
   io_object* next = nullptr;
   io_op* read_side = nullptr;   // accept, read, receive, receive_from, wait
   io_op* write_side = nullptr;  // connect, write, send_to, wait
-  io_op* extra_side = nullptr;  // steps of composite operations; null for most
+  const io_extra* extra = nullptr;  // null for most
   io_op* control_side = nullptr;  // control codes; null until the first, see control_op.hpp
   native_handle handle = no_handle;
   std::uint32_t references = 1;
@@ -153,7 +158,7 @@ struct io_object {
   std::uint8_t net_bits = 0;      // the net layer's notes on the socket (net/objects.hpp)
   backend_notes os;
   std::array<io_op*, 4> operations() const noexcept {
-    return {read_side, write_side, extra_side, control_side};
+    return {read_side, write_side, extra != nullptr ? extra->op : nullptr, control_side};
   }
   operation release_hop;      // lets a foreign thread give back its handle without allocating
 };

@@ -206,7 +206,7 @@ void port_core::add(io_object& object) noexcept {
 void port_core::close(io_object& object) noexcept {
   if (object.closing) return;
   object.closing = true;
-  if (object.on_close != nullptr) object.on_close(&object);
+  if (object.extra != nullptr) object.extra->on_close(&object);
   for (io_op* op : object.operations()) {
     if (op != nullptr) cancel(*op);
   }

@@ -26,12 +26,11 @@ struct listener_state : io_object {
       : io_object{owner, &destroy_it}, options{o}, accepted{&on_accepted}, paused{&on_paused} {
     handle = socket;
     listening = true;
-    on_close = &remove_path;
     waiting.object = accepting.object = pausing.object = this;
     waiting.on_cancel = &on_cancel;
     read_side = &accepting;
     write_side = &waiting;
-    extra_side = &pausing;
+    extra = &extras;
   }
   static void destroy_it(io_object* object) noexcept {
     delete static_cast<listener_state*>(object);
@@ -65,6 +64,7 @@ struct listener_state : io_object {
   io_op waiting{op_kind::composite};
   io_op accepting{op_kind::accept};
   io_op pausing{op_kind::timer};
+  const io_extra extras{&pausing, &remove_path};
 };
 
 bool out_of_resources(const error_code& ec) noexcept {
