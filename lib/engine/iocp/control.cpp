@@ -129,19 +129,19 @@ void port::start_control(io_op& op) noexcept {
   if (const error_code ec = open(object)) return core_.complete(op, ec, 0);
   OVERLAPPED* overlapped = prepare(op);
   overlapped->Internal = untouched_status;
-  const ioctl_result begun = call(socket_of(object), control.work, overlapped, nullptr);
-  const bool pending = begun.error == WSA_IO_PENDING;
-  if (begun.error != 0 && !pending) return fail(op, begun.error);
+  const ioctl_result answer = call(socket_of(object), control.work, overlapped, nullptr);
+  const bool pending = answer.error == WSA_IO_PENDING;
+  if (answer.error != 0 && !pending) return fail(op, answer.error);
   const bool skips = (object.os.bits & skips_packets) != 0;
   const auto status = static_cast<unsigned long>(overlapped->Internal);
   if (!pending && (skips || status == untouched_status)) {
-    return core_.complete(op, {}, begun.bytes);
+    return core_.complete(op, {}, answer.bytes);
   }
   if (pending && skips && is_error_status(status) && failures_get_lost()) {
     return fail(op, error_of_status(status));
   }
   // A packet may forget the bytes that the call has told.
-  control.work.returned = pending ? 0 : static_cast<std::uint32_t>(begun.bytes);
+  control.work.returned = pending ? 0 : static_cast<std::uint32_t>(answer.bytes);
   owe(op);
   if (object.listening) op.next = std::exchange(listeners_controls_, &op);
 }
@@ -174,16 +174,16 @@ void port::start_routine(control_op& op) noexcept {
   routine_slot* slot = routines_.take(op);
   if (slot == nullptr) return core_.complete(op, boost::asio::error::no_memory, 0);
   OVERLAPPED* overlapped = iocp::overlapped_of(*slot);
-  const ioctl_result begun = call(socket_of(object), op.work, overlapped, &on_routine);
-  const bool pending = begun.error == WSA_IO_PENDING;
+  const ioctl_result answer = call(socket_of(object), op.work, overlapped, &on_routine);
+  const bool pending = answer.error == WSA_IO_PENDING;
   const bool untouched = static_cast<unsigned long>(overlapped->Internal) == untouched_status;
-  if ((begun.error != 0 && !pending) || (!pending && untouched)) {
+  if ((answer.error != 0 && !pending) || (!pending && untouched)) {
     routines_.give(*slot);
-    if (begun.error != 0) return fail(op, begun.error);
-    return core_.complete(op, {}, begun.bytes);
+    if (answer.error != 0) return fail(op, answer.error);
+    return core_.complete(op, {}, answer.bytes);
   }
   // From here on the routine comes, also for what succeeded at once.
-  op.work.returned = pending ? 0 : static_cast<std::uint32_t>(begun.bytes);
+  op.work.returned = pending ? 0 : static_cast<std::uint32_t>(answer.bytes);
   owe(op);
 }
 
