@@ -105,9 +105,10 @@ TEST_CASE("the real system gives these errors of the page, and each has its cond
         condition::not_supported);
   // WSAEINVAL: keep-alive times for a datagram socket.
   fairway::raw_control times{.code = 0x98000004, .input = std::vector<std::byte>(12)};
+  times.input[0] = std::byte{1};  // on
   CHECK(fairway::control(datagram, times).error() == condition::invalid_argument);
-  // WSAEFAULT: no room for the list.
-  fairway::raw_control list{.code = 0x48000016, .output_bytes = 4};
+  // WSAEFAULT: room for the list's head, and for none of its addresses.
+  fairway::raw_control list{.code = 0x48000016, .output_bytes = 16};
   CHECK(fairway::control(socket, list).error() == condition::bad_address);
   // WSAENOTSOCK: the handle was closed behind the object's back.
   auto lost = fresh(port);
