@@ -42,6 +42,7 @@ trap 'exit 130' INT TERM
 
 # start_server ENGINE ENDPOINT: sets $endpoint to where it listens.
 start_server() {
+  : >"$scratch/server"  # what the server before said must not be taken for this one's word
   "$samples/echo_server" --engine "$1" --listen "$2" >"$scratch/server" 2>"$scratch/error" &
   server=$!
   tries=0
