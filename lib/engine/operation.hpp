@@ -147,10 +147,11 @@ struct io_object {
   const io_extra* extra = nullptr;  // null for most
   io_op* control_side = nullptr;  // control codes; null until the first, see control_op.hpp
   native_handle handle = no_handle;
-  std::uint32_t references = 1;
-  // One byte together, so that the net layer's notes find room in a stream's budget.
-  bool registered : 1 = false;    // the backend knows the handle
-  bool closing : 1 = false;       // close was called; the handle goes when nothing is owed
+  std::uint16_t references = 1;   // the handle's, the operations', a backend's
+  // Bytes of their own: observers on other threads read `closing` while the owner writes the first.
+  bool registered = false;        // the backend knows the handle
+  bool closing = false;           // close was called; the handle goes when nothing is owed
+  // Set once, when the object is made.
   bool stream_like : 1 = true;    // zero bytes mean end of file (false for datagrams)
   bool listening : 1 = false;
   std::uint8_t net_path = 0;      // the net layer's: `path` and `path_reason` of a stream,
