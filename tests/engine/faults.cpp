@@ -13,6 +13,8 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstdio>
+#include <semaphore>
 #include <thread>
 
 namespace asio = boost::asio;
@@ -80,6 +82,47 @@ TEST_CASE("every entry into the kernel is asked about") {
   CHECK(port.run_one_for(1ms) == 0);
   CHECK(none.asked > 0);
 }
+
+#if defined(__linux__)
+TEST_CASE("a multishot that the kernel ends early costs no wake") {
+  struct ends_wakes final : fairway::testing::fault_schedule {
+    entry_fault on_entry(kernel_entry where) override {
+      entry_fault fault;
+      fault.end_multishot = where == kernel_entry::wake;
+      ended += fault.end_multishot ? 1 : 0;
+      return fault;
+    }
+    int ended = 0;
+  };
+  ends_wakes faults;
+  completion_port port{with(faults)};
+  constexpr int count = 200;
+  int ran = 0;
+  std::binary_semaphore done{0};
+  // Each post finds the port asleep or about to be.
+  std::thread poster([&] {
+    for (int i = 0; i < count; ++i) {
+      asio::post(port, [&] {
+        ++ran;
+        done.release();
+      });
+      done.acquire();
+    }
+  });
+  {
+    const auto guard = asio::make_work_guard(port.get_executor());
+    const auto limit = std::chrono::steady_clock::now() + support::guard_time;
+    while (ran != count && std::chrono::steady_clock::now() < limit) port.run_one_until(limit);
+  }
+  poster.join();
+  CHECK(ran == count);
+  if (port.engine() == fairway::engine_kind::io_uring) {
+    CHECK(faults.ended > 0);
+  } else {
+    std::puts("SKIP: only io_uring repeats a wake by itself");
+  }
+}
+#endif
 
 TEST_CASE("a chain of handlers goes on while every wait is interrupted") {
   interrupted faults{1'000'000};

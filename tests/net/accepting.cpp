@@ -46,6 +46,16 @@ struct out_of_descriptors final : fairway::testing::fault_schedule {
   unsigned left = 0;
 };
 
+struct ends_multishots final : fairway::testing::fault_schedule {
+  entry_fault on_entry(kernel_entry where) override {
+    entry_fault fault;
+    fault.end_multishot = where == kernel_entry::accept;
+    accepts += fault.end_multishot ? 1 : 0;
+    return fault;
+  }
+  std::size_t accepts = 0;
+};
+
 }  // namespace
 
 TEST_CASE("a thousand connections that come at once are all delivered, each with its own peer") {
@@ -208,6 +218,26 @@ TEST_CASE("out of descriptors, accepting pauses on the port's clock and then goe
   CHECK(!got.ec);
   CHECK(got.value.remote_endpoint().value() == peer.local());
   CHECK(port.statistics().accept_pauses == 1);
+}
+
+TEST_CASE("an accept that the kernel repeats and ends early is asked for again") {
+  ends_multishots faults;
+  fairway::port_options options;
+  options.faults = &faults;
+  completion_port port{options};
+  auto l = listen(port);
+  constexpr std::size_t count = 100;
+  std::vector<fairway::stream> all;
+  std::vector<raw_peer> clients;
+  l.async_accept(taker{l, all, count});
+  // One at a time: each is accepted by what was asked for after an early end.
+  while (clients.size() < count) {
+    clients.push_back(raw_peer::connect(l.local_endpoint().value()));
+    pump(port, [&] { return all.size() == clients.size(); });
+    drain(port);
+    REQUIRE(all.back().remote_endpoint().value() == clients.back().local());
+  }
+  CHECK(faults.accepts >= count);
 }
 
 TEST_CASE("a pause of accepting can be cancelled, closed and outlived") {

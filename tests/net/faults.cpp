@@ -219,13 +219,13 @@ TEST_CASE("a completion that comes late is overtaken, and still comes") {
   };
   first_is_late faults;
   completion_port port{with(faults)};
-  auto slow = connect_peer(port);
+  auto waiting = connect_peer(port);
   auto quick = connect_peer(port);
   std::string order;
   std::array<char, 8> one{};
   std::array<char, 8> two{};
-  slow.peer.write("1");
-  slow.stream.async_read_some(asio::buffer(one), [&](error_code, std::size_t) { order += "1"; });
+  waiting.peer.write("1");
+  waiting.stream.async_read_some(asio::buffer(one), [&](error_code, std::size_t) { order += "1"; });
   drain(port);
   quick.peer.write("2");
   quick.stream.async_read_some(asio::buffer(two), [&](error_code, std::size_t) { order += "2"; });

@@ -123,13 +123,13 @@ TEST_CASE("calls from another thread take effect in their order") {
 TEST_CASE("several threads use streams of one port at once") {
   running_port one;
   constexpr int threads = 4;
-  const std::size_t rounds = scaled(1000);
+  constexpr std::size_t rounds = scaled(1000);
   std::vector<stream_pair> pairs;
   for (int i = 0; i < threads; ++i) pairs.push_back(connect(*one, *one));
   std::atomic<int> wrong{0};
   std::vector<std::thread> users;
   for (auto& pair : pairs) {
-    users.emplace_back([&pair, &wrong, rounds] {
+    users.emplace_back([&pair, &wrong] {
       for (std::size_t i = 0; i < rounds; ++i) {
         std::size_t back = 0;
         auto put = pair.a.async_write_some(asio::buffer(&i, sizeof i), asio::use_future);
@@ -180,7 +180,7 @@ TEST_CASE("a listener hands its connections to the ports of a group") {
     static coroutine<void> serve(fairway::stream s) {
       std::array<char, 64> room;
       auto got = co_await s.async_read_some(asio::buffer(room));
-      if (got) co_await s.async_write_some(asio::buffer(room, got.value()));
+      if (got) (void)co_await s.async_write_some(asio::buffer(room, got.value()));
     }
   };
   for (int i = 0; i < 60; ++i) {

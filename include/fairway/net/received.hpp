@@ -6,7 +6,8 @@
 // also from another thread. Buffers are bounded (port_options): holding many of them holds up
 // receiving on that port. Empty after a move and when default-constructed.
 //
-// Threads: any, one at a time. Lifetime: may outlive the stream and the port.
+// Threads: any, one at a time. Lifetime: may outlive the stream and the port; another thread must
+// not give one back while the port is being destroyed.
 #pragma once
 
 #include <boost/asio/buffer.hpp>

@@ -16,7 +16,7 @@ namespace fairway::testing {
 
 // Where a port enters the kernel.
 enum class kernel_entry : std::uint8_t {
-  wait, submit, accept, connect, send, receive, poll, control
+  wait, submit, accept, connect, send, receive, poll, control, wake
 };
 
 // What kind of operation a completion belongs to.
@@ -27,6 +27,9 @@ enum class operation_kind : std::uint8_t {
 struct entry_fault {
   int error = 0;  // errno or Winsock code to fail with instead of entering; 0: enter
   std::size_t bytes_max = std::numeric_limits<std::size_t>::max();  // transfer at most so much
+  // Make the kernel end early what it repeats by itself: io_uring's multishot accept (asked with
+  // `accept`) and the multishot poll that wakes the port (asked with `wake`). Elsewhere nothing.
+  bool end_multishot = false;
 };
 
 struct completion_fault {

@@ -57,11 +57,12 @@ accept_queue* make_queue(io_object& object) noexcept {
 void port::start_accept(io_op& op) noexcept {
   accept_queue* queue = make_queue(*op.object);
   if (queue == nullptr) return fail(op, ENOMEM);
-  int error = 0;
+  testing::entry_fault fault;
   do {
-    error = core_.entry_fault(testing::kernel_entry::accept).error;
-  } while (error == EAGAIN || of_one_connection(error));
-  if (error != 0) return fail(op, error);
+    fault = core_.entry_fault(testing::kernel_entry::accept);
+  } while (fault.error == EAGAIN || of_one_connection(fault.error));
+  if (fault.error != 0) return fail(op, fault.error);
+  if (fault.end_multishot && queue->armed && ring_is_mine()) push_cancel(user_data_of(*queue));
   if (queue->size() != 0) {
     op.result_handle = static_cast<native_handle>(queue->take());
     complete(op, {}, 0);

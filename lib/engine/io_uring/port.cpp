@@ -391,7 +391,11 @@ void port::arm_wake() noexcept {
 
 void port::on_wake(int result, unsigned flags) noexcept {
   if (result >= 0) core_.counts().wakeups_received.add();
-  if ((flags & IORING_CQE_F_MORE) == 0) wake_armed_ = false;
+  if ((flags & IORING_CQE_F_MORE) == 0) {
+    wake_armed_ = false;
+  } else if (core_.entry_fault(kernel_entry::wake).end_multishot) {
+    push_cancel(tag_wake);
+  }
   progress_ = true;
 }
 
