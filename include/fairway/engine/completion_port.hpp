@@ -51,8 +51,8 @@ class completion_port : public boost::asio::execution_context {
   // Errors: whatever a handler throws leaves `run`; call it again to go on.
   // Preconditions: no other thread is inside a run function (`std::logic_error`).
   std::size_t run();
-  // At most one handler; waits for it. Unlike `io_context`, the port is not stopped by the end of the
-  // last work in here but by the next run function, which then finds nothing to do.
+  // At most one handler; waits for it. Unlike `io_context`, the port is not stopped by the end of
+  // the last work in here but by the next run function, which then finds nothing to do.
   std::size_t run_one();
   // As `run` and `run_one`, until a time on the steady clock (also with a manual port clock).
   std::size_t run_until(time_point when);
