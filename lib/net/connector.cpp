@@ -10,6 +10,7 @@
 #include <boost/asio/error.hpp>
 
 #include <cassert>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,6 +28,10 @@ namespace {
 namespace net_error = boost::asio::error;
 
 struct connector_state;
+
+// connect(2): a unix-domain socket that does not block gets EAGAIN while the listener's backlog is
+// full, and nothing tells when it no longer is. io_uring waits by itself.
+constexpr std::chrono::milliseconds backlog_pause{5};
 
 /// One socket on its way to one address. Lives until its connect operation has ended, which may be
 /// after the connector lost interest in it or has gone.
@@ -93,6 +98,8 @@ struct connector_state : io_object {
   void pump() noexcept;
   void perform(const connect_plan::action& action);
   void start_attempt(std::size_t index);
+  void start_connect(running_attempt* attempt) noexcept;
+  void pause(running_attempt* attempt) noexcept;
   error_code usable(const io_object& socket) const;
   error_code open_socket(running_attempt& attempt);
   void attempt_ended(running_attempt& attempt, error_code ec);
@@ -109,10 +116,18 @@ struct connector_state : io_object {
 };
 
 void running_attempt::ended(handler_base* base, io_op& op) {
-  const std::unique_ptr<running_attempt> self(static_cast<running_attempt*>(base));
+  std::unique_ptr<running_attempt> self(static_cast<running_attempt*>(base));
   const error_code ec = op.result.ec;
+  const bool paused = op.kind == op_kind::timer;
   finish(op);
-  if (self->owner) {
+  if (!self->owner) {
+    return;
+  }
+  if (paused) {
+    self->owner->start_connect(self.release());
+  } else if (ec == net_error::try_again && !self->target.is_ip()) {
+    self->owner->pause(self.release());
+  } else {
     self->owner->attempt_ended(*self, ec);
   }
 }
@@ -234,20 +249,38 @@ void connector_state::start_attempt(std::size_t index) {
     plan->failed(index, ec, core->now());
     return;
   }
-  io_op& op = attempt->operation();
-  op.kind = op_kind::connect;
-  op.address = const_cast<void*>(static_cast<const void*>(attempt->target.data()));
-  op.address_bytes = static_cast<std::uint32_t>(attempt->target.size());
   if (const error_code ec = ask_provider(
           core->options().provider, [&](transport_provider& provider, int& error) {
-            return provider.connect(attempt->socket->handle, op.address, op.address_bytes, error);
+            return provider.connect(attempt->socket->handle, attempt->target.data(),
+                                    static_cast<std::uint32_t>(attempt->target.size()), error);
           })) {
     plan->failed(index, ec, core->now());
     return;
   }
   running[index] = attempt.get();
-  core->attach(op, attempt.release());
+  start_connect(attempt.release());
+}
+
+void connector_state::start_connect(running_attempt* attempt) noexcept {
+  io_op& op = attempt->operation();
+  op.kind = op_kind::connect;
+  op.address = const_cast<void*>(static_cast<const void*>(attempt->target.data()));
+  op.address_bytes = static_cast<std::uint32_t>(attempt->target.size());
+  core->attach(op, attempt);
   core->start(op);
+}
+
+/// The attempt goes on after a moment, unless it is cancelled before; at once without memory.
+void connector_state::pause(running_attempt* attempt) noexcept {
+  io_op& op = attempt->operation();
+  op.kind = op_kind::timer;
+  core->attach(op, attempt);
+  core->begin_waiting(op);
+  try {
+    core->arm_deadline(op, core->now() + backlog_pause);
+  } catch (const std::bad_alloc&) {
+    core->complete(op, {}, 0);
+  }
 }
 
 /// Whether a socket that was given can be connected.

@@ -8,6 +8,7 @@
 #include <boost/asio/use_future.hpp>
 
 #include <array>
+#include <memory>
 #include <set>
 
 #if defined(__linux__)
@@ -82,6 +83,27 @@ TEST_CASE("a thousand connections that come at once are all delivered, each with
       CHECK(s.local_endpoint().value() == where);
     }
     CHECK((seen == expected));
+  }
+}
+
+TEST_CASE("a handler that has a name is copied and can be given again") {
+  completion_port port;
+  auto l = listen(port);
+  int taken = 0;
+  const auto counted = std::make_shared<int>(0);
+  auto handler = [&taken, counted](error_code ec, fairway::stream) {
+    if (!ec) taken += counted.use_count() > 1 ? 1 : 0;
+  };
+  for (const bool named : {false, true}) {
+    auto peer = raw_peer::connect(l.local_endpoint().value());
+    const int before = taken;
+    if (named) {
+      l.async_accept(port, handler);
+    } else {
+      l.async_accept(handler);
+    }
+    pump(port, [&] { return taken == before + 1; });
+    CHECK(counted.use_count() == 2);  // this one's and the handler's
   }
 }
 

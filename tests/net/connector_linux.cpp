@@ -1,9 +1,11 @@
 // Connects that need something of Linux: a network of the test's own, a limit, a unix-domain path.
 
 #include <fairway/net/connector.hpp>
+#include <fairway/net/listener.hpp>
 
 #include "connecting.hpp"
 #include "open_files.hpp"
+#include "support/limits.hpp"
 
 #include <fairway/result.hpp>
 
@@ -12,12 +14,18 @@
 #include <boost/asio/error.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include <fcntl.h>
 #include <net/if.h>
@@ -149,6 +157,49 @@ TEST_CASE("a unix-domain path connects") {
   boost::asio::local::stream_protocol::acceptor acceptor(context, path);
   outcome got = connect_to(endpoint::local(path).value());
   CHECK_FALSE(got.ec);
+}
+
+TEST_CASE("a unix-domain connect waits for room in the listener's backlog") {
+  const open_files files;
+  const scratch_directory directory;
+  const auto there = endpoint::local(directory.path + "/full").value();
+  {
+    completion_port port;
+    auto l = fairway::listener::open(port, there, {.backlog = 1}).value();
+    std::array<outcome, 8> got;
+    std::vector<std::unique_ptr<connector>> dials;
+    for (outcome& each : got) {
+      dials.push_back(std::make_unique<connector>(port));
+      dials.back()->async_connect(there, each.store());
+    }
+    const auto ended = [&] {
+      return std::count_if(got.begin(), got.end(), [](const outcome& each) { return each.done; });
+    };
+    const auto limit = std::chrono::steady_clock::now() + support::guard_time;
+    const auto run_until = [&](auto done) {
+      while (!done() && std::chrono::steady_clock::now() < limit) port.run_one_until(limit);
+    };
+    // The backlog has room for a few. Of those that wait one gives up.
+    run_until([&] { return ended() >= 2; });
+    CHECK_FALSE(got.back().done);
+    dials.back()->cancel();
+    run_until([&] { return got.back().done; });
+    CHECK(got.back().ec == condition::aborted);
+    CHECK(ended() < static_cast<long>(got.size()));
+    std::vector<stream> accepted;
+    std::function<void(error_code, stream)> take = [&](error_code ec, stream s) {
+      if (ec) return;
+      accepted.push_back(std::move(s));
+      l.async_accept(take);
+    };
+    l.async_accept(take);
+    run_until([&] { return accepted.size() == got.size() - 1 && ended() == 8; });
+    CHECK(accepted.size() == got.size() - 1);
+    for (const outcome& each : got) CHECK((&each == &got.back()) == each.ec.failed());
+    l.close();
+    port.run_until(limit);
+  }
+  CHECK(files.are_as_before());
 }
 
 TEST_CASE("a unix-domain path that nobody listens on fails and leaks nothing") {

@@ -24,6 +24,7 @@
 #include <cstdint>
 #include <optional>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 namespace fairway {
@@ -120,14 +121,14 @@ class listener {
   // Cancellation: terminal, partial and total; a connection that was accepted is delivered.
   template <class Token = default_token>
   auto async_accept(Token&& token = default_token{}) {
-    return accept_onto(nullptr, token);
+    return accept_onto<Token>(nullptr, token);
   }
 
   // The same, as a stream of `target`, which must outlive the operation. The handler still runs on
   // this listener's port (or its own executor): move the stream to where it is used.
   template <class Token = default_token>
   auto async_accept(completion_port& target, Token&& token = default_token{}) {
-    return accept_onto(&target, token);
+    return accept_onto<Token>(&target, token);
   }
 
   void cancel() { state_.cancel(); }
@@ -155,7 +156,7 @@ class listener {
   explicit listener(detail::io_object* object) noexcept : state_{object} {}
 
   template <class Token>
-  auto accept_onto(completion_port* target, Token& token) {
+  auto accept_onto(completion_port* target, std::remove_reference_t<Token>& token) {
     return boost::asio::async_initiate<Token, void(boost::system::error_code, stream)>(
         detail::initiation<detail::listener_accept>{}, token, state_.get(), target);
   }
