@@ -250,6 +250,7 @@ class errors final : public boost::system::error_category {
       case error::protocol_violation: return "protocol violated by the peer";
       case error::peer_broke_the_ring: return "shared-memory ring damaged by the peer";
       case error::drained: return "server is draining";
+      case error::frame_truncated: return "stream ended inside a frame";
       case error::routine_on_port: return "completion routine asked of a socket that has a port";
       case error::too_late: return "to be asked before connecting or listening";
       case error::wrong_kind_of_socket: return "command of another kind of socket";

@@ -54,6 +54,7 @@ enum class error {
   protocol_violation,   // the peer sent what its protocol does not allow
   peer_broke_the_ring,  // shared memory holds what no correct peer writes
   drained,              // refused because a server is ending
+  frame_truncated,      // the stream ended inside a frame
   // Control codes and socket options; a condition in brackets compares equal.
   routine_on_port,             // the socket has joined a port: no routines [invalid_argument]
   too_late,                    // to be asked before connect or listen [invalid_argument]
