@@ -1,0 +1,101 @@
+#include <fairway/protocol/detail/framed_writer.hpp>
+
+#include <boost/asio/error.hpp>
+
+#include <algorithm>
+
+namespace fairway::detail {
+
+void write_calls::push(std::unique_ptr<write_call> call) {
+  write_call* added = call.get();
+  (last_ == nullptr ? first_ : last_->next) = std::move(call);
+  last_ = added;
+}
+
+std::unique_ptr<write_call> write_calls::pop() noexcept {
+  auto call = std::move(first_);
+  first_ = std::move(call->next);
+  if (first_ == nullptr) last_ = nullptr;
+  return call;
+}
+
+write_call* write_calls::find(std::uint64_t ticket) const noexcept {
+  write_call* call = first_.get();
+  while (call != nullptr && call->ticket != ticket) call = call->next.get();
+  return call;
+}
+
+std::unique_ptr<write_call> write_calls::take(std::uint64_t ticket) noexcept {
+  write_call* before = nullptr;
+  for (auto* link = &first_; *link != nullptr; link = &(*link)->next) {
+    if ((*link)->ticket == ticket) {
+      auto call = std::move(*link);
+      *link = std::move(call->next);
+      if (last_ == call.get()) last_ = before;
+      return call;
+    }
+    before = link->get();
+  }
+  return nullptr;
+}
+
+writer::writer(const framed_options& o) noexcept
+    : high_{std::max<std::size_t>(o.write_high_bytes, 1)},
+      low_{std::min(o.write_low_bytes, high_ - 1)} {}
+
+void writer::keep(std::unique_ptr<write_call> call, const encoding& how) {
+  call->lends = call->lends || how.lends;
+  if (!how.all && !how.ec) {
+    room_calls_.push(std::move(call));
+    return;
+  }
+  // What it lent is needed until it has left, also when a later message could not be encoded.
+  call->end = queue.queued_total();
+  call->ec = how.ec;
+  sent_calls_.push(std::move(call));
+}
+
+void writer::admit(deliver how) {
+  if (queue.bytes() > low_) return;
+  while (!room_calls_.empty() && queue.bytes() < high_) {
+    encoding now;
+    write_call& call = room_calls_.front();
+    call.encode(queue, high_, now);
+    ++progress;
+    call.lends = call.lends || now.lends;
+    if (!now.all && !now.ec) return;
+    auto ended = room_calls_.pop();
+    if (ended->lends || now.waits) {
+      keep(std::move(ended), now);
+    } else {
+      ended->done(how, now.ec);
+    }
+  }
+}
+
+void writer::after_write(deliver how) {
+  while (!sent_calls_.empty() && sent_calls_.front().end <= queue.written_total()) {
+    auto ended = sent_calls_.pop();
+    ended->done(how, ended->ec);
+  }
+  admit(how);
+}
+
+void writer::fail(error_code ec, deliver how) {
+  error_ = ec;
+  queue.drop_all();
+  while (!sent_calls_.empty()) sent_calls_.pop()->done(how, ec);
+  while (!room_calls_.empty()) room_calls_.pop()->done(how, ec);
+}
+
+bool writer::cancel(std::uint64_t ticket, bool terminal) {
+  for (write_calls* list : {&room_calls_, &sent_calls_}) {
+    write_call* call = list->find(ticket);
+    if (call == nullptr) continue;
+    if (call->lends) return terminal;
+    list->take(ticket)->done(deliver::queued, boost::asio::error::operation_aborted);
+  }
+  return false;
+}
+
+}  // namespace fairway::detail

@@ -1,0 +1,83 @@
+// The queue of bytes to write, against a plain string.
+
+#include <fairway/protocol/detail/write_queue.hpp>
+#include <fairway/protocol/gather.hpp>
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <deque>
+#include <random>
+#include <string>
+
+using fairway::gather;
+using fairway::detail::write_queue;
+
+TEST_CASE("whatever is copied, lent and written in any pieces comes out in order") {
+  std::mt19937 random{42};
+  for (int round = 0; round < 50; ++round) {
+    write_queue queue;
+    std::deque<std::string> lent;
+    std::string expected, got;
+    const bool many = round % 2 == 0;
+    for (int step = 0; step < 300; ++step) {
+      const std::string text(random() % 20, static_cast<char>('a' + random() % 26));
+      if (random() % 2 == 0) {
+        queue.append(text.data(), text.size());
+      } else {
+        lent.push_back(text);
+        queue.refer(lent.back().data(), text.size());
+      }
+      expected += text;
+      if (many && random() % 100 != 0) continue;
+      queue.begin();
+      for (bool left = queue.bytes() != 0; left;) {
+        const auto list = queue.next();
+        REQUIRE(list.size() <= write_queue::pieces_max);
+        std::string shown;
+        for (const auto& piece : list) {
+          REQUIRE(piece.size() != 0);
+          shown.append(static_cast<const char*>(piece.data()), piece.size());
+        }
+        REQUIRE(!shown.empty());
+        const std::size_t size = 1 + random() % shown.size();
+        got += shown.substr(0, size);
+        left = queue.written(size);
+      }
+      CHECK(got == expected);
+      CHECK(queue.written_total() == expected.size());
+    }
+  }
+}
+
+TEST_CASE("what a message has put there can be taken back") {
+  write_queue queue;
+  const std::string big(10'000, 'b');
+  {
+    gather kept{queue, gather::lending::allowed};
+    kept.copy("kept");
+    kept.borrow(big);
+    CHECK(kept.borrowed());
+    CHECK(kept.size() == 10'004);
+  }
+  gather undone{queue, gather::lending::allowed};
+  undone.copy("undone");
+  undone.borrow(big);
+  undone.copy('x');
+  CHECK(undone.size() == 10'007);
+  undone.undo();
+  CHECK(!undone.borrowed());
+  CHECK(undone.size() == 0);
+  CHECK(queue.bytes() == 10'004);
+}
+
+TEST_CASE("few bytes are copied, and all when lending is refused") {
+  write_queue queue;
+  const std::string big(10'000, 'b');
+  gather few{queue, gather::lending::allowed};
+  few.borrow(std::string_view{big}.substr(0, gather::borrow_bytes_min - 1));
+  CHECK(!few.borrowed());
+  gather refused{queue, gather::lending::refused};
+  refused.borrow(big);
+  CHECK(!refused.borrowed());
+}
