@@ -40,4 +40,7 @@ void remove_path(const endpoint& local) noexcept;
 // Removes a stale unix-domain socket file that nobody listens on; not an error when there is none.
 void remove_stale_path(const endpoint& local) noexcept;
 
+// How many handles this process may have open; a large number where there is no limit.
+std::size_t handles_max() noexcept;
+
 }  // namespace fairway::detail::sockets

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -116,6 +117,12 @@ void remove_stale_path(const endpoint& local) noexcept {
       errno == ECONNREFUSED;
   ::close(probe);
   if (refused) ::unlink(path);
+}
+
+std::size_t handles_max() noexcept {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return 1 << 20;
+  return limit.rlim_cur;
 }
 
 }  // namespace fairway::detail::sockets

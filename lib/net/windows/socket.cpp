@@ -102,4 +102,7 @@ result<void> claim_address(native_handle handle, bool) {
 void remove_path(const endpoint&) noexcept {}
 void remove_stale_path(const endpoint&) noexcept {}
 
+// A process may have 16 million; memory ends before.
+std::size_t handles_max() noexcept { return 1 << 20; }
+
 }  // namespace fairway::detail::sockets

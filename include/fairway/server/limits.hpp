@@ -1,0 +1,53 @@
+// What a server allows, and what it does when that is used up.
+//
+// Every limit has a finite default. Durations are measured on the port's clock and never end early;
+// zero switches that deadline off.
+#pragma once
+
+#include <fairway/engine/clock.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace fairway {
+
+// What happens to a new connection when the server is full.
+enum class when_full {
+  pause,     // it waits in the kernel's queue until another one ends
+  refuse,    // it is accepted and closed
+  shed_idle  // the least recently used idle connection makes place; if none is idle, refuse
+};
+
+struct server_limits {
+  // Open connections. 0: three quarters of the descriptor limit, since files need some too.
+  std::size_t connections = 0;
+  when_full full = when_full::shed_idle;
+
+  // Open connections of one IP address. 0: as many as `connections`. Unix-domain: not counted.
+  std::size_t connections_per_peer = 0;
+
+  // Accepts a second, on average; above it new connections wait in the kernel's queue.
+  std::uint32_t accepts_per_second = 20'000;
+
+  // From accept until the first byte, or until `connection::established` with `explicit_handshake`.
+  port_clock::duration handshake = std::chrono::seconds{10};
+  bool explicit_handshake = false;
+
+  // Waiting for a request.
+  port_clock::duration idle = std::chrono::minutes{2};
+
+  // A request that has begun gets this long to arrive, and again for as long as it keeps up the
+  // rate. Without an answer for so long a stream that only sends needs the rate, too.
+  port_clock::duration request = std::chrono::seconds{30};
+  std::uint32_t request_bytes_per_second = 240;
+
+  // A write of which the peer takes nothing.
+  port_clock::duration write_stall = std::chrono::seconds{30};
+
+  // After the last answer: how long the peer may take to close, so that a reset caused by bytes it
+  // was still sending cannot destroy that answer.
+  port_clock::duration linger = std::chrono::seconds{1};
+};
+
+}  // namespace fairway

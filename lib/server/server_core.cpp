@@ -1,0 +1,254 @@
+#include "server/server_core.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+namespace fairway::detail {
+
+namespace {
+
+// Two drains at once share the earlier end.
+port_clock::time_point in(const completion_port& port, port_clock::duration time) noexcept {
+  const auto start = port.now();
+  return time > port_clock::time_point::max() - start ? port_clock::time_point::max()
+                                                      : start + time;
+}
+
+}  // namespace
+
+server_core::server_core(std::vector<completion_port*> ports, connection_handler handler,
+                         server_options options, std::function<void()> stop_ports)
+    : ports_{std::move(ports)},
+      handler_{std::move(handler)},
+      options_{std::move(options)},
+      stop_ports_{std::move(stop_ports)},
+      admission_{options_.limits},
+      pacer_{options_.limits.accepts_per_second} {
+  for (completion_port* port : ports_) shards_.push_back(std::make_unique<shard>(*port, *this));
+}
+
+// Runs `function` on a port's thread: at once when that is this one.
+template <class Function>
+void server_core::on_port(std::size_t index, Function&& function) {
+  boost::asio::dispatch(*ports_[index], [self = shared_from_this(),
+                                         function = std::forward<Function>(function)]() mutable {
+    function(*self);
+  });
+}
+
+// --- accepting ---
+
+result<endpoint> server_core::listen(const endpoint& local) {
+  if (ending_.load(std::memory_order_acquire)) return error::drained;
+  BOOST_OUTCOME_TRY(auto opened, listener::open(first_port(), local, options_.listen));
+  BOOST_OUTCOME_TRY(const endpoint bound, opened.local_endpoint());
+  listeners_.emplace_back(first_port(), std::move(opened));
+  log({.kind = log_kind::listening, .local = bound});
+  spawn(first_port(), accept_all(shared_from_this(), listeners_.back()));
+  return bound;
+}
+
+task<> server_core::accept_all(std::shared_ptr<server_core> self, listening& at) {
+  (void)self;  // keeps what follows alive
+  while (!ending_.load(std::memory_order_acquire)) {
+    if (options_.limits.full == when_full::pause && !admission_.has_room()) {
+      co_await wait_for_room(at);
+      continue;
+    }
+    if (const auto wait = pacer_.take(first_port().now()); wait > wait.zero()) {
+      paused();
+      at.pacing.expires_after(wait);
+      (void)co_await at.pacing.async_wait();
+      continue;
+    }
+    const std::size_t to = turn_++ % ports_.size();
+    auto accepted = co_await at.socket.async_accept(*ports_[to]);
+    if (!accepted) {
+      if (!ending_.load(std::memory_order_acquire)) {
+        log({.kind = log_kind::accept_failed, .ec = accepted.error()});
+      }
+      co_return;
+    }
+    take(std::move(accepted).value(), to);
+  }
+}
+
+task<> server_core::wait_for_room(listening& at) {
+  // seq_cst: either this sees the place that became free, or `left` sees the flag.
+  full_.store(true, std::memory_order_seq_cst);
+  if (admission_.has_room()) co_return;
+  paused();
+  at.pause.expires_at(port_clock::time_point::max());
+  (void)co_await at.pause.async_wait();
+}
+
+void server_core::take(stream socket, std::size_t to) {
+  auto remote = socket.remote_endpoint();
+  if (!remote) return;  // gone already
+  if (ending_.load(std::memory_order_acquire)) {
+    return refuse(std::move(socket), remote.value(), refused_draining_, "draining");
+  }
+  switch (admission_.enter(remote.value())) {
+    case admission::verdict::admitted:
+      return place(std::move(socket), remote.value(), to);
+    case admission::verdict::peer:
+      return refuse(std::move(socket), remote.value(), refused_peer_, "peer");
+    case admission::verdict::full: break;
+  }
+  if (options_.limits.full != when_full::shed_idle) {
+    return refuse(std::move(socket), remote.value(), refused_full_, "full");
+  }
+  // The place of an idle connection of the same port, whose thread knows which one.
+  on_port(to, [s = std::move(socket), peer = remote.value(), to](server_core& self) mutable {
+    if (self.shards_[to]->shed()) {
+      self.admission_.enter_over_limit(peer);
+      self.place(std::move(s), peer, to);
+    } else {
+      self.on_port(0, [s = std::move(s), peer](server_core& first) mutable {
+        first.refuse(std::move(s), peer, first.refused_full_, "full");
+      });
+    }
+  });
+}
+
+void server_core::place(stream socket, const endpoint& remote, std::size_t to) {
+  on_port(to, [s = std::move(socket), remote, to](server_core& self) mutable {
+    shard& home = *self.shards_[to];
+    if (home.draining()) {
+      self.left(remote);
+      return;
+    }
+    home.begin(self.shared_from_this(), std::move(s), remote);
+  });
+}
+
+void server_core::refuse(stream socket, const endpoint& remote, tally& count,
+                         std::string_view why) {
+  socket.close();
+  count.add();
+  log({.kind = log_kind::connection_refused, .remote = remote, .text = std::string{why}});
+}
+
+void server_core::paused() {
+  accept_pauses_.add();
+  const auto now = first_port().now();
+  if (now - last_pause_logged_ < std::chrono::seconds{1}) return;
+  last_pause_logged_ = now;
+  log({.kind = log_kind::accept_paused});
+}
+
+void server_core::left(const endpoint& remote) {
+  admission_.leave(remote);
+  if (!full_.exchange(false, std::memory_order_seq_cst)) return;
+  boost::asio::post(first_port(), [self = shared_from_this()] {
+    for (listening& each : self->listeners_) each.pause.cancel();
+  });
+}
+
+// --- the end ---
+
+void server_core::close_listeners() {
+  ending_.store(true, std::memory_order_release);
+  for (listening& each : listeners_) {
+    each.socket.close();
+    each.pause.cancel();
+    each.pacing.cancel();
+  }
+}
+
+void server_core::begin_drain(port_clock::duration deadline, drain_done done) {
+  on_port(0, [at = in(first_port(), deadline), done = std::move(done)](server_core& self) mutable {
+    self.drain_from_here(at, std::move(done));
+  });
+}
+
+void server_core::drain_from_here(port_clock::time_point deadline, drain_done done) {
+  if (drained_) {
+    if (done) done(deliver::queued, {}, report());
+    return;
+  }
+  if (done) drain_waiters_.push_back(std::move(done));
+  if (!std::exchange(draining_, true)) {
+    drain_began_ = first_port().now();
+    shards_left_ = shards_.size();
+    log({.kind = log_kind::drain_began});
+    close_listeners();
+  }
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    // Never inside this call: a handler that drains goes on first.
+    boost::asio::post(*ports_[i], [self = shared_from_this(), i, deadline] {
+      self->shards_[i]->drain_by(self, deadline);
+    });
+  }
+}
+
+void server_core::shard_drained(drain_report part) {
+  on_port(0, [part = std::move(part)](server_core& self) mutable {
+    {
+      std::lock_guard lock{self.report_mutex_};
+      drain_report& all = self.report_;
+      all.open_at_start += part.open_at_start;
+      all.finished.insert(all.finished.end(), part.finished.begin(), part.finished.end());
+      all.cut.insert(all.cut.end(), part.cut.begin(), part.cut.end());
+    }
+    if (--self.shards_left_ == 0) self.end_drain();
+  });
+}
+
+void server_core::end_drain() {
+  drained_ = true;
+  {
+    std::lock_guard lock{report_mutex_};
+    report_.took = first_port().now() - drain_began_;
+  }
+  log({.kind = log_kind::drain_ended, .text = report().text()});
+  for (drain_done& each : std::exchange(drain_waiters_, {})) {
+    each(deliver::queued, {}, report());
+  }
+  if (signals_) {
+    signals_->cancel();
+    stop_ports_();
+  }
+}
+
+void server_core::stop() {
+  on_port(0, [](server_core& self) {
+    self.close_listeners();
+    if (self.signals_) self.signals_->cancel();
+  });
+  for (std::size_t i = 0; i < shards_.size(); ++i) {
+    on_port(i, [i](server_core& self) { self.shards_[i]->cut_all(end_reason::stopped); });
+  }
+}
+
+void server_core::drain_on_signals() {
+  signals_.emplace(first_port(),
+                   std::initializer_list{signal_kind::interrupt, signal_kind::terminate});
+  spawn(first_port(), [self = shared_from_this()]() -> task<> {
+    if (!co_await self->signals_->async_wait()) co_return;
+    self->drain_from_here(in(self->first_port(), self->options_.drain_deadline), {});
+    if (!co_await self->signals_->async_wait()) co_return;
+    self->stop();
+    self->stop_ports_();
+  });
+}
+
+server_metrics server_core::metrics() const {
+  server_metrics all;
+  for (const auto& each : shards_) all.ports.push_back(each->metrics());
+  all.refused_full = refused_full_.get();
+  all.refused_peer = refused_peer_.get();
+  all.refused_draining = refused_draining_.get();
+  all.accept_pauses = accept_pauses_.get();
+  return all;
+}
+
+drain_report server_core::report() const {
+  std::lock_guard lock{report_mutex_};
+  return report_;
+}
+
+}  // namespace fairway::detail

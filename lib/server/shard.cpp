@@ -1,0 +1,417 @@
+#include "server/shard.hpp"
+
+#include "server/server_core.hpp"
+
+#include <fairway/task.hpp>
+
+#include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <string>
+#include <utility>
+
+namespace fairway::detail {
+
+namespace {
+
+constexpr port_clock::time_point never = port_clock::time_point::max();
+
+end_reason reason_of(const boost::system::error_code& ec) noexcept {
+  if (ec == condition::eof) return end_reason::peer_closed;
+  if (ec == condition::reset) return end_reason::peer_reset;
+  return end_reason::io_error;
+}
+
+std::string text_of(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& e) {
+    return e.what();
+  } catch (...) {
+    return "unknown exception";
+  }
+}
+
+void note(connection_state& c, end_reason why) noexcept {
+  if (c.reason == end_reason::none) c.reason = why;
+}
+
+}  // namespace
+
+shard::shard(completion_port& port, server_core& core) noexcept
+    : port_{port}, core_{core}, limits_{core.options().limits}, timer_{port} {}
+
+void shard::begin(std::shared_ptr<server_core> core, stream socket, const endpoint& remote) {
+  auto* made = new connection_state{core, *this, core->next_id(), std::move(socket), remote};
+  const connection_reference kept{*made};
+  all_.push(*made, made->began);
+  counts_.accepted.add();
+  counts_.open.set(all_.size());
+  if (limits_.handshake > limits_.handshake.zero()) handshakes_.push(*made, made->began);
+  want_timer();
+  if (core_.logs()) {
+    core_.log({.kind = log_kind::connection_began, .id = made->id, .remote = remote,
+               .local = made->local});
+  }
+  try {
+    spawn(port_, core_.handler()(made->user),
+          [kept](std::exception_ptr failure) { (*kept).home.handler_ended(*kept, failure); });
+  } catch (...) {
+    handler_ended(*made, std::current_exception());
+  }
+}
+
+bool shard::shed() {
+  connection_state* oldest = idle_.first();
+  if (oldest == nullptr) oldest = handshakes_.first();
+  if (oldest == nullptr) return false;
+  cut(*oldest, end_reason::shed);
+  return true;
+}
+
+// --- told by connections ---
+
+// Puts the connection where its state says it belongs.
+void shard::settle(connection_state& c) {
+  const bool idle = c.idle() && c.established && !c.cut && !c.handler_ended;
+  const bool listed = c.established && list_of_waiting::contains(c);
+  if (idle == listed) return;
+  if (idle) {
+    idle_.push(c, now());
+    want_timer();
+  } else {
+    idle_.remove(c);
+  }
+  counts_.idle.set(idle_.size());
+}
+
+void shard::end_idle(connection_state& c) {
+  note(c, end_reason::drained);
+  c.stop.request_stop();
+  // What had arrived is delivered all the same, and then answered.
+  c.socket.cancel();
+}
+
+bool shard::read_begins(connection_state& c) {
+  if (c.cut) return false;
+  if (draining_ && !c.request_open && !c.writing) {
+    note(c, end_reason::drained);
+    return false;
+  }
+  c.reading = true;
+  settle(c);
+  return true;
+}
+
+void shard::read_ended(connection_state& c, boost::system::error_code ec, std::size_t bytes) {
+  c.reading = false;
+  if (bytes != 0) {
+    c.counts.bytes_in += bytes;
+    counts_.bytes_in.add(bytes);
+    c.period_bytes += bytes;
+    if (!limits_.explicit_handshake) established(c);
+    if (!c.request_open) {
+      // A drain that found it idle was a moment too early.
+      if (c.reason == end_reason::drained && !c.cut) c.reason = end_reason::none;
+      c.request_open = true;
+      ++c.counts.requests;
+      counts_.requests.add();
+      c.period_bytes = bytes;
+      if (limits_.request > limits_.request.zero() && !c.cut) {
+        requests_.push(c, now());
+        want_timer();
+      }
+    }
+  }
+  if (ec && ec != condition::aborted) note(c, reason_of(ec));
+  if (ec == condition::eof) c.peer_ended = true;
+  settle(c);
+}
+
+void shard::write_begins(connection_state& c) {
+  c.writing = true;
+  settle(c);
+  if (c.cut || limits_.write_stall == limits_.write_stall.zero()) return;
+  stalls_.remove(c);
+  stalls_.push(c, now());
+  want_timer();
+}
+
+void shard::write_ended(connection_state& c, boost::system::error_code ec, std::size_t bytes) {
+  c.writing = false;
+  stalls_.remove(c);
+  c.counts.bytes_out += bytes;
+  counts_.bytes_out.add(bytes);
+  if (ec && ec != condition::aborted) note(c, reason_of(ec));
+  if (!c.framed) close_request(c);
+  settle(c);
+  if (draining_ && c.idle() && !c.cut) end_idle(c);
+}
+
+void shard::next_read_is(connection_state& c, bool fresh) {
+  c.framed = true;
+  if (fresh) {
+    close_request(c);
+  } else if (!c.request_open) {
+    c.request_open = true;
+    if (limits_.request > limits_.request.zero() && !c.cut) {
+      requests_.push(c, now());
+      want_timer();
+    }
+  }
+}
+
+void shard::close_request(connection_state& c) {
+  c.request_open = false;
+  requests_.remove(c);
+}
+
+void shard::established(connection_state& c) {
+  if (c.established) return;
+  handshakes_.remove(c);
+  c.established = true;
+  settle(c);
+}
+
+void shard::cut(connection_state& c, end_reason why) {
+  if (c.over) return;
+  note(c, why);
+  if (std::exchange(c.cut, true)) return;
+  const connection_reference kept{c};
+  leave_lists(c);
+  c.socket.close();
+  const bool ends_all = why == end_reason::cut_by_drain || why == end_reason::stopped;
+  if (draining_ && ends_all && !drain_told_ && !std::exchange(c.reported, true)) {
+    drained_.cut.push_back({c.id, c.remote, c.reason, now() - c.began});
+  }
+  c.stop.request_stop();
+}
+
+void shard::leave_lists(connection_state& c) noexcept {
+  (c.established ? idle_ : handshakes_).remove(c);
+  requests_.remove(c);
+  stalls_.remove(c);
+  counts_.idle.set(idle_.size());
+}
+
+// --- the end of a connection ---
+
+void shard::handler_ended(connection_state& c, std::exception_ptr failure) {
+  c.handler_ended = true;
+  if (failure) note(c, end_reason::handler_failed);
+  note(c, end_reason::finished);
+  leave_lists(c);
+  report_end(c, failure ? text_of(failure) : std::string{});
+  if (c.cut || c.peer_ended || failure || limits_.linger == limits_.linger.zero() ||
+      c.reason == end_reason::peer_reset || c.reason == end_reason::io_error ||
+      !c.socket.shutdown(shutdown_kind::send)) {
+    finish(c);
+  } else {
+    linger(c);
+  }
+}
+
+void shard::report_end(connection_state& c, const std::string& text) {
+  const auto age = now() - c.began;
+  const auto at = static_cast<std::size_t>(c.reason);
+  counts_.ended[at].add();
+  const double seconds = std::chrono::duration<double>(age).count();
+  const auto& bounds = port_metrics::age_bounds;
+  const auto bucket = std::lower_bound(bounds.begin(), bounds.end(), seconds) - bounds.begin();
+  counts_.ages[static_cast<std::size_t>(bucket)].add();
+  counts_.age_sum_ms.add(static_cast<std::uint64_t>(seconds * 1000.0));
+  if (draining_ && !drain_told_ && !std::exchange(c.reported, true)) {
+    drained_.finished.push_back({c.id, c.remote, c.reason, age});
+  }
+  if (core_.logs()) {
+    core_.log({.kind = log_kind::connection_ended, .id = c.id, .remote = c.remote,
+               .local = c.local, .reason = c.reason, .age = age, .bytes_in = c.counts.bytes_in,
+               .bytes_out = c.counts.bytes_out, .text = text});
+  }
+}
+
+// Reads and forgets until the peer has closed too: closing with unread bytes would be a reset, and
+// that may overtake the last answer.
+void shard::linger(connection_state& c) {
+  lingering_.push(c, now());
+  want_timer();
+  discard(connection_reference{c});
+}
+
+void shard::discard(connection_reference kept) {
+  stream& socket = (*kept).socket;
+  socket.async_receive([kept = std::move(kept)](boost::system::error_code ec, received) mutable {
+    connection_state& c = *kept;
+    if (ec || c.over) {
+      c.home.finish(c);
+    } else {
+      c.home.discard(std::move(kept));
+    }
+  });
+}
+
+void shard::finish(connection_state& c) {
+  if (std::exchange(c.over, true)) return;
+  lingering_.remove(c);
+  c.socket.close();
+  forget(c);
+}
+
+void shard::forget(connection_state& c) noexcept {
+  if (!list_of_all::contains(c)) return;
+  leave_lists(c);
+  lingering_.remove(c);
+  all_.remove(c);
+  counts_.open.set(all_.size());
+  core_.left(c.remote);
+  if (!all_.empty()) return;
+  timer_.cancel();
+  armed_ = never;
+  drained_one();
+}
+
+// --- deadlines ---
+
+template <class List, class Act>
+void shard::expire(List& list, port_clock::duration after, port_clock::time_point at, Act&& act) {
+  while (!list.empty() && list.since(*list.first()) + after <= at) act(*list.first());
+}
+
+void shard::check_requests(port_clock::time_point at) {
+  expire(requests_, limits_.request, at, [&](connection_state& c) {
+    const double seconds = std::chrono::duration<double>(limits_.request).count();
+    const double wanted = seconds * limits_.request_bytes_per_second;
+    if (c.reading && static_cast<double>(c.period_bytes) < wanted) {
+      cut(c, end_reason::request_timeout);
+      return;
+    }
+    requests_.remove(c);
+    requests_.push(c, at);
+    c.period_bytes = 0;
+  });
+}
+
+port_clock::time_point shard::next_deadline() const noexcept {
+  port_clock::time_point first = all_.empty() ? never : drain_deadline_;
+  const auto look = [&](const auto& list, port_clock::duration after) {
+    if (!list.empty() && after > after.zero()) {
+      first = std::min(first, list.since(*list.first()) + after);
+    }
+  };
+  look(handshakes_, limits_.handshake);
+  look(idle_, limits_.idle);
+  look(requests_, limits_.request);
+  look(stalls_, limits_.write_stall);
+  look(lingering_, limits_.linger);
+  return first;
+}
+
+// Sets the timer when something comes before what it is set to.
+void shard::want_timer() {
+  const auto first = next_deadline();
+  if (first >= armed_) return;
+  armed_ = first;
+  timer_.expires_at(first);
+  timer_.async_wait([core = core_.shared_from_this(), this](boost::system::error_code ec) mutable {
+    if (!ec) look_soon(std::move(core), 2);
+  });
+}
+
+// After a port was held up, what ended in time may wait to be told: two turns bring it forward
+// before anybody is cut.
+void shard::look_soon(std::shared_ptr<server_core> core, int turns) {
+  if (turns == 0) {
+    on_timer();
+    return;
+  }
+  boost::asio::post(port_, [core = std::move(core), this, turns]() mutable {
+    look_soon(std::move(core), turns - 1);
+  });
+}
+
+void shard::on_timer() {
+  armed_ = never;
+  const auto at = now();
+  if (at >= drain_deadline_) {
+    drain_deadline_ = never;
+    cut_all(end_reason::cut_by_drain);
+  }
+  expire(handshakes_, limits_.handshake, at,
+         [&](connection_state& c) { cut(c, end_reason::handshake_timeout); });
+  if (limits_.idle > limits_.idle.zero()) {
+    expire(idle_, limits_.idle, at, [&](connection_state& c) { cut(c, end_reason::idle_timeout); });
+  }
+  check_requests(at);
+  expire(stalls_, limits_.write_stall, at,
+         [&](connection_state& c) { cut(c, end_reason::write_stall); });
+  expire(lingering_, limits_.linger, at, [&](connection_state& c) {
+    const connection_reference kept{c};
+    finish(c);
+  });
+  want_timer();
+}
+
+// --- draining ---
+
+std::vector<connection_reference> shard::everybody() {
+  std::vector<connection_reference> now_here;
+  now_here.reserve(all_.size());
+  for (connection_state* c = all_.first(); c != nullptr; c = c->all.next) {
+    now_here.emplace_back(*c);
+  }
+  return now_here;
+}
+
+void shard::drain_by(const std::shared_ptr<server_core>&, port_clock::time_point deadline) {
+  drain_deadline_ = std::min(drain_deadline_, deadline);
+  if (!std::exchange(draining_, true)) {
+    const auto here = everybody();
+    for (const connection_reference& each : here) {
+      connection_state& c = *each;
+      if (!c.handler_ended) ++drained_.open_at_start;
+      if (c.idle() && !c.cut) end_idle(c);
+      c.stop.request_stop();
+    }
+  }
+  want_timer();
+  drained_one();
+}
+
+void shard::cut_all(end_reason why) {
+  const auto here = everybody();
+  for (const connection_reference& each : here) {
+    connection_state& c = *each;
+    if (c.handler_ended) {
+      finish(c);
+    } else {
+      cut(c, why);
+    }
+  }
+  // A handler that ignores its cut is not waited for.
+  if (draining_ && !std::exchange(drain_told_, true)) core_.shard_drained(std::move(drained_));
+}
+
+void shard::drained_one() {
+  if (!draining_ || !all_.empty() || std::exchange(drain_told_, true)) return;
+  core_.shard_drained(std::move(drained_));
+}
+
+port_metrics shard::metrics() const {
+  port_metrics m;
+  m.open = counts_.open.get();
+  m.idle = counts_.idle.get();
+  m.accepted = counts_.accepted.get();
+  for (std::size_t i = 0; i < end_reasons; ++i) m.ended[i] = counts_.ended[i].get();
+  m.requests = counts_.requests.get();
+  m.bytes_in = counts_.bytes_in.get();
+  m.bytes_out = counts_.bytes_out.get();
+  for (std::size_t i = 0; i < m.ages.size(); ++i) m.ages[i] = counts_.ages[i].get();
+  m.age_sum_ms = counts_.age_sum_ms.get();
+  m.port = port_.statistics();
+  return m;
+}
+
+}  // namespace fairway::detail

@@ -1,0 +1,239 @@
+// How connections begin and end: reasons, failures, limits, shedding, numbers.
+
+#include "server/support.hpp"
+
+#include <boost/asio/use_future.hpp>
+
+#include <stdexcept>
+
+using namespace support;
+using enum fairway::end_reason;
+
+TEST_CASE("a server echoes, and knows the ends of its connections") {
+  served s;
+  raw_peer one = s.connect();
+  raw_peer two = s.connect();
+  CHECK(s.ask(one, "hello") == "hello\n");
+  CHECK(s.ask(two, "world") == "world\n");
+  CHECK(s.open() == 2);
+  one.close();
+  two.reset();
+  pump(s.port, [&] { return s.open() == 0; });
+  CHECK(s.ended(peer_closed) == 1);
+  CHECK(s.ended(peer_reset) == 1);
+  const auto numbers = s.server->metrics();
+  CHECK(numbers.ports[0].accepted == 2);
+  CHECK(numbers.ports[0].requests == 2);
+  CHECK(numbers.ports[0].bytes_in == 12);
+  CHECK(numbers.ports[0].bytes_out == 12);
+  CHECK(numbers.text().find("fairway_ended_total{port=\"0\",reason=\"peer_reset\"} 1\n") !=
+        std::string::npos);
+  CHECK(numbers.text().ends_with("# EOF\n"));
+}
+
+TEST_CASE("an exception ends its connection and nothing else") {
+  served s{[](fairway::connection& c) -> fairway::task<> {
+    fairway::framed lines{c.stream(), fairway::line_codec<>{}};
+    while (auto line = co_await lines.async_read()) {
+      if (line.value() == "throw") throw std::runtime_error{"as asked"};
+      if (!co_await lines.async_write(line.value())) break;
+    }
+  }};
+  raw_peer bad = s.connect();
+  raw_peer good = s.connect();
+  bad.write("throw\n");
+  CHECK(s.end(bad) == raw_peer::event::end);
+  CHECK(s.ended(handler_failed) == 1);
+  CHECK(s.ask(good, "still here") == "still here\n");
+  CHECK(s.events.back().reason == handler_failed);
+  CHECK(s.events.back().text == "as asked");
+  CHECK(to_string(s.events.back()).find("reason=handler_failed") != std::string::npos);
+}
+
+TEST_CASE("a handler that is no coroutine may throw as well") {
+  served s{[](fairway::connection&) -> fairway::task<> { throw 7; }};
+  raw_peer peer = raw_peer::connect(s.where);
+  CHECK(s.end(peer) == raw_peer::event::end);
+  CHECK(s.ended(handler_failed) == 1);
+  CHECK(s.open() == 0);
+}
+
+TEST_CASE("the last answer arrives although the client was still sending") {
+  served s{[](fairway::connection& c) -> fairway::task<> {
+    fairway::framed lines{c.stream(), fairway::line_codec<>{}};
+    (void)co_await lines.async_read();
+    (void)co_await lines.async_write("goodbye");
+    (void)co_await lines.async_flush();
+  }};
+  raw_peer peer = s.connect();
+  peer.write("hello\n" + std::string(100'000, 'x'));
+  std::string got;
+  CHECK(read_to_end(s.port, peer, got) == raw_peer::event::end);
+  CHECK(got == "goodbye\n");
+  CHECK(s.ended(finished) == 1);
+  CHECK(s.open() == 1);
+  peer.close();
+  pump(s.port, [&] { return s.open() == 0; });
+}
+
+TEST_CASE("a client that does not close is let go at the end of the linger") {
+  served s{[](fairway::connection& c) -> fairway::task<> {
+    fairway::framed lines{c.stream(), fairway::line_codec<>{}};
+    (void)co_await lines.async_read();
+  }};
+  raw_peer peer = s.connect();
+  peer.write("x\n");
+  CHECK(s.end(peer) == raw_peer::event::end);
+  s.advance(999ms);
+  CHECK(s.open() == 1);
+  s.advance(1ms);
+  CHECK(s.open() == 0);
+}
+
+TEST_CASE("a full server sheds the connection that has been idle longest") {
+  fairway::server_options options;
+  options.limits.connections = 2;
+  served s{echo_lines, options};
+  raw_peer one = s.connect();
+  raw_peer two = s.connect();
+  CHECK(s.ask(one, "1") == "1\n");
+  CHECK(s.ask(two, "2") == "2\n");
+  s.wait_idle();
+  CHECK(s.ask(one, "1 again") == "1 again\n");
+  s.wait_idle();
+  raw_peer three = s.connect();
+  CHECK(s.ask(three, "3") == "3\n");
+  CHECK(s.end(two) == raw_peer::event::end);
+  CHECK(s.ended(shed) == 1);
+  CHECK(s.ask(one, "still here") == "still here\n");
+  CHECK(s.open() == 2);
+}
+
+TEST_CASE("a full server without idle connections refuses") {
+  fairway::server_options options;
+  options.limits.connections = 1;
+  served s{echo_lines, options};
+  raw_peer busy = s.connect();
+  busy.write("half a request");
+  pump(s.port, [&] { return s.server->metrics().ports[0].requests == 1; });
+  raw_peer other = s.connect();
+  CHECK(s.end(other) == raw_peer::event::end);
+  CHECK(s.server->metrics().refused_full == 1);
+  busy.write("\n");
+  CHECK(read_exactly(s.port, busy, 15) == "half a request\n");
+}
+
+TEST_CASE("a full server that pauses takes the next one when another ends") {
+  fairway::server_options options;
+  options.limits.connections = 1;
+  options.limits.full = fairway::when_full::pause;
+  served s{echo_lines, options};
+  raw_peer one = s.connect();
+  CHECK(s.ask(one, "1") == "1\n");
+  raw_peer two = raw_peer::connect(s.where);
+  two.write("2\n");
+  s.settle();
+  CHECK(s.server->metrics().ports[0].accepted == 1);
+  CHECK(s.server->metrics().accept_pauses == 1);
+  one.close();
+  CHECK(read_exactly(s.port, two, 2) == "2\n");
+}
+
+TEST_CASE("one address may have so many connections and no more") {
+  fairway::server_options options;
+  options.limits.connections_per_peer = 2;
+  served s{echo_lines, options};
+  raw_peer one = s.connect();
+  raw_peer two = s.connect();
+  raw_peer three = s.connect();
+  CHECK(s.end(three) == raw_peer::event::end);
+  CHECK(s.server->metrics().refused_peer == 1);
+  one.close();
+  pump(s.port, [&] { return s.open() == 1; });
+  raw_peer four = s.connect();
+  CHECK(s.ask(four, "4") == "4\n");
+}
+
+TEST_CASE("accepting keeps to its rate") {
+  fairway::server_options options;
+  options.limits.accepts_per_second = 10;
+  served s{echo_lines, options};
+  std::vector<raw_peer> peers;
+  for (int i = 0; i < 4; ++i) peers.push_back(raw_peer::connect(s.where));
+  pump(s.port, [&] { return s.server->metrics().ports[0].accepted == 1; });
+  s.settle();
+  for (std::uint64_t expected : {2u, 3u, 4u}) {
+    s.advance(99ms);
+    CHECK(s.server->metrics().ports[0].accepted == expected - 1);
+    s.advance(1ms);
+    pump(s.port, [&] { return s.server->metrics().ports[0].accepted == expected; });
+  }
+}
+
+TEST_CASE("a handler finds who it talks to, keeps what it likes, and closes when it likes") {
+  fairway::endpoint remote;
+  served s{[&](fairway::connection& c) -> fairway::task<> {
+    remote = c.remote_endpoint();
+    c.user() = std::string{"mine"};
+    char byte = 0;
+    (void)co_await c.stream().async_read_some(asio::buffer(&byte, 1));
+    CHECK(std::any_cast<std::string>(c.user()) == "mine");
+    CHECK(c.counters().bytes_in == 1);
+    CHECK(c.id() == 1);
+    c.close();
+    CHECK(c.stop_requested());
+  }};
+  raw_peer peer = s.connect();
+  CHECK(remote == peer.local());
+  peer.write("x");
+  s.end(peer);
+  CHECK(s.ended(closed_by_handler) == 1);
+}
+
+TEST_CASE("stopping and destroying cut what is there") {
+  served s;
+  raw_peer one = s.connect();
+  CHECK(s.ask(one, "x") == "x\n");
+  s.server->stop();
+  s.end(one);
+  pump(s.port, [&] { return s.open() == 0; });
+  CHECK(s.ended(stopped) == 1);
+  CHECK(s.server->listen(s.where).error() == fairway::error::drained);
+
+  served t;
+  raw_peer two = t.connect();
+  t.server.reset();
+  t.end(two);
+}
+
+TEST_CASE("a port may go while connections are served") {
+  raw_peer peer;
+  {
+    served s;
+    peer = s.connect();
+    CHECK(s.ask(peer, "x") == "x\n");
+  }
+  std::string rest;
+  while (peer.read(rest) == raw_peer::event::nothing) {}
+}
+
+TEST_CASE("many ports serve, each its own connections") {
+  fairway::port_group ports{3};
+  fairway::server server{ports, echo_lines};
+  const auto where = server.listen(fairway::endpoint::loopback_v4(0)).value();
+  ports.start();
+  fairway::completion_port ours;
+  std::vector<raw_peer> peers;
+  for (int i = 0; i < 9; ++i) peers.push_back(raw_peer::connect(where));
+  for (raw_peer& peer : peers) peer.write("hello\n");
+  for (raw_peer& peer : peers) CHECK(read_exactly(ours, peer, 6) == "hello\n");
+  const auto numbers = server.metrics();
+  for (const auto& each : numbers.ports) CHECK(each.accepted == 3);
+  CHECK(numbers.open() == 9);
+  auto report = server.async_drain(5s, fairway::as_result(asio::use_future)).get();
+  CHECK(report.value().open_at_start == 9);
+  CHECK(report.value().finished.size() == 9);
+  CHECK(report.value().cut.empty());
+  ports.stop();
+  ports.join();
+}
