@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that are missing: packages.sh run|test|ci
 #   run   what building and running the samples needs
-#   test  also what the Windows lane needs (cross compiler, Wine)
+#   test  also what the tests need: OpenSSL, cross compiler, Wine
 #   ci    also the second compiler
 # Silent and quick when nothing is missing. Works as root or through sudo. The package lists are
 # refreshed only when a package cannot be found or fetched with the lists that are there.
@@ -10,8 +10,8 @@ set -eu
 packages='cmake doctest-dev g++ libboost1.81-dev liburing-dev ninja-build'
 case ${1:-} in
   run) ;;
-  test) packages="$packages g++-mingw-w64-x86-64-posix wine wine64" ;;
-  ci) packages="$packages clang-19 g++-mingw-w64-x86-64-posix wine wine64" ;;
+  test) packages="$packages libssl-dev g++-mingw-w64-x86-64-posix wine wine64" ;;
+  ci) packages="$packages libssl-dev clang-19 g++-mingw-w64-x86-64-posix wine wine64" ;;
   *) echo "usage: packages.sh run|test|ci" >&2; exit 2 ;;
 esac
 

@@ -43,3 +43,17 @@ function(fairway_add_tests layer)
     fairway_add_test(${layer}.${source} ${program} ${layer}/${source} "")
   endforeach()
 endfunction()
+
+# fairway_add_fuzzers(source name...): one libFuzzer program a codec, fuzz_<name>. Clang only; run
+#   build/fuzz/tests/fuzz_line -max_total_time=600 NEW_CORPUS tests/fuzz/corpus/line
+function(fairway_add_fuzzers source)
+  foreach(name IN LISTS ARGN)
+    add_executable(fuzz_${name} ${source})
+    target_compile_definitions(fuzz_${name} PRIVATE FAIRWAY_FUZZ_TARGET="${name}")
+    target_include_directories(fuzz_${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_compile_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(fuzz_${name} PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(fuzz_${name} PRIVATE fairway::fairway)
+    fairway_warnings(fuzz_${name})
+  endforeach()
+endfunction()

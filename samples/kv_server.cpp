@@ -1,0 +1,58 @@
+// A key-value server that redis-cli and redis-benchmark take for Redis.
+#include "kv_store.hpp"
+#include "resp.hpp"
+#include "serving.hpp"
+
+#include <fairway/protocol/framed.hpp>
+
+#include <optional>
+#include <string>
+
+namespace {
+
+const std::string help = "kv_server: speaks the protocol of Redis (RESP2)\n" +
+                         std::string{samples::serving_help};
+
+// Answers one command. Pipelined answers are queued without a turn through the port each.
+fairway::task<bool> answer(auto& peer, kv::store& data, const resp::command& command,
+                           std::string& reply) {
+  reply.clear();
+  const bool stays = data.run(command, reply);
+  auto sent = peer.try_write(reply);
+  if (!sent) sent = co_await peer.async_write(reply);
+  co_return sent && stays;
+}
+
+fairway::task<> serve(fairway::connection& client, kv::store& data) {
+  fairway::framed peer{client.stream(), resp::codec{}};
+  std::string reply;
+  bool stays = true;
+  while (stays) {
+    auto next = co_await peer.async_read();
+    if (!next) {
+      if (next.error() == fairway::error::protocol_violation) {
+        (void)co_await peer.async_write(peer.codec().problem());
+      }
+      break;
+    }
+    std::optional<resp::command> command = std::move(next).value();
+    while (command && stays) {
+      stays = co_await answer(peer, data, *command, reply);
+      auto more = peer.try_read();
+      command = more ? std::move(more).value() : std::nullopt;
+    }
+  }
+  (void)co_await peer.async_flush();
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  constexpr std::string_view name = "kv_server";
+  const samples::arguments given{
+      name, help, count, words, {"listen", "engine", "connections", "drain"}, {"verbose"}};
+  kv::store data;  // one port, so nothing is locked
+  return samples::serve(
+      name, given, [&](fairway::connection& client) { return serve(client, data); },
+      samples::serving_options(given));
+}

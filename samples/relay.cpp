@@ -1,0 +1,83 @@
+// Copies bytes both ways between its clients and a server: any TCP program can be put through it.
+#include "serving.hpp"
+
+#include <fairway/fairway.hpp>
+
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include <array>
+#include <chrono>
+#include <optional>
+#include <string>
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+const std::string help = "relay: copies between its clients and a server\n"
+                         "  --connect ENDPOINT  the server, also HOST:SERVICE; required\n" +
+                         std::string{samples::serving_help};
+
+struct target {
+  std::optional<fairway::endpoint> address;  // empty: `name` counts
+  fairway::host_service name;
+};
+
+target target_of(std::string_view program, const std::string& text) {
+  if (auto address = fairway::endpoint::parse(text)) return {address.value(), {}};
+  auto name = fairway::split_host_service(text);
+  if (!name) samples::fail(program, "--connect takes an endpoint, not '" + text + "'", 2);
+  return {{}, name.value()};
+}
+
+fairway::task<fairway::result<fairway::stream>> connect(fairway::completion_port& port,
+                                                        const target& server) {
+  fairway::connector dial{port};
+  if (server.address) co_return co_await dial.async_connect(*server.address);
+  co_return co_await dial.async_connect(server.name.host, server.name.service);
+}
+
+// Copies until the end of `from`, which `to` is told; a failure ends both directions.
+template <class From, class To>
+fairway::task<> copy(From& from, To& to) {
+  std::array<char, 32 * 1024> room;
+  for (;;) {
+    auto got = co_await from.async_read_some(asio::buffer(room));
+    if (!got) {
+      const bool ended = got.error() == fairway::condition::eof;
+      if (ended && to.shutdown(fairway::shutdown_kind::send)) co_return;
+      break;
+    }
+    if (!co_await fairway::async_write(to, asio::buffer(room, got.value()))) break;
+  }
+  from.close();
+  to.close();
+}
+
+fairway::task<> serve(fairway::connection& client, const target& server) {
+  using namespace asio::experimental::awaitable_operators;
+  auto made = co_await connect(client.port(), server);
+  if (!made) co_return;  // the client reads end of file
+  fairway::stream upstream = std::move(made).value();
+  upstream.set_timeouts({.write = 30s});
+  co_await (copy(client.stream(), upstream) && copy(upstream, client.stream()));
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  constexpr std::string_view name = "relay";
+  const samples::arguments given{
+      name, help, count, words,
+      {"listen", "connect", "engine", "ports", "connections", "drain"}, {"verbose"}};
+  if (!given.has("connect")) samples::fail(name, "--connect is required", 2);
+  const target server = target_of(name, given.text("connect", ""));
+  auto options = samples::serving_options(given);
+  // What a relay carries may be silent for long, and the server may be the first to speak.
+  options.limits.handshake = options.limits.request = {};
+  options.limits.idle = 1h;
+  return samples::serve(
+      name, given, [&](fairway::connection& client) { return serve(client, server); },
+      std::move(options));
+}
