@@ -57,6 +57,12 @@ http::status status_of(const boost::system::error_code& ec) {
   return http::status::bad_request;
 }
 
+// The client broke the protocol, and did not just go away.
+bool is_malformed(const boost::system::error_code& ec) {
+  return ec.category() == http::make_error_code(http::error::bad_version).category() &&
+         ec != http::error::end_of_stream && ec != http::error::partial_message;
+}
+
 // Reads one request, telling a client that asks first to go on.
 fairway::task<fairway::result<void>> read(fairway::connection& client,
                                           boost::beast::flat_buffer& buffer,
@@ -95,9 +101,7 @@ fairway::task<> serve(fairway::connection& client, const fairway::server& server
       request& asked = parser.get();
       stays = asked.keep_alive() && !client.stop_requested();
       reply = answer(asked, server);
-    } else if (got.error().category() == make_error_code(http::error::bad_line).category() &&
-               got.error() != http::error::end_of_stream &&
-               got.error() != http::error::partial_message) {
+    } else if (is_malformed(got.error())) {
       stays = false;
       reply = make_response(status_of(got.error()), 11, "text/plain", "bad request\n");
     } else {

@@ -99,10 +99,12 @@ void write_queue::drop_all() noexcept {
 
 void write_queue::shrink() noexcept {
   assert(bytes() == 0);
-  if (filling_.own.capacity() > idle_bytes) filling_.own = std::string{};
-  leaving_.own = std::string{};
-  filling_.lent = leaving_.lent = {};
-  if (list_.capacity() > 2) list_ = {};
+  // Swapped: assigning something empty would keep the memory.
+  if (filling_.own.capacity() > idle_bytes) std::string{}.swap(filling_.own);
+  std::string{}.swap(leaving_.own);
+  std::vector<piece>{}.swap(filling_.lent);
+  std::vector<piece>{}.swap(leaving_.lent);
+  if (list_.capacity() > 2) std::vector<boost::asio::const_buffer>{}.swap(list_);
 }
 
 }  // namespace fairway::detail

@@ -200,7 +200,7 @@ TEST_CASE("a write that is cancelled while it waits for room is not sent") {
   completion_port port;
   auto [writer, peer] =
       connect_lines(port, {.capacity = 4},
-                    {.write_high_bytes = 8, .write_low_bytes = 4, .gather_bytes = 4});
+                    {.write_high_bytes = 8, .write_low_bytes = 3, .gather_bytes = 4});
   asio::cancellation_signal signal;
   ending first, second, third;
   writer.async_write("first 1", first.record());

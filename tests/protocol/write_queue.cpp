@@ -81,3 +81,24 @@ TEST_CASE("few bytes are copied, and all when lending is refused") {
   refused.borrow(big);
   CHECK(!refused.borrowed());
 }
+
+TEST_CASE("an idle queue gives back what many pieces and large copies took") {
+  write_queue queue;
+  const std::string big(10'000, 'b');
+  gather out{queue, gather::lending::allowed};
+  for (int i = 0; i < 20; ++i) {
+    out.borrow(big);
+    out.copy(std::string_view{big}.substr(0, 1000));
+  }
+  queue.begin();
+  gather more{queue, gather::lending::refused};
+  more.copy(big);
+  while (queue.bytes() != 0) {
+    std::size_t size = 0;
+    for (const auto& piece : queue.next()) size += piece.size();
+    if (!queue.written(size) && !queue.nothing_waits()) queue.begin();
+  }
+  CHECK(queue.capacity() > 10'000);
+  queue.shrink();
+  CHECK(queue.capacity() <= 300);
+}

@@ -56,6 +56,12 @@ void teardown(boost::beast::role_type, Stream& over, boost::system::error_code& 
   ec = boost::asio::error::operation_not_supported;
 }
 
+/// What Beast calls when the time of an operation is over.
+template <detail::native_stream Stream>
+void beast_close_socket(Stream& over) {
+  over.close();
+}
+
 template <detail::native_stream Stream, class Handler>
 void async_teardown(boost::beast::role_type, Stream& over, Handler&& handler) {
   boost::asio::async_compose<Handler, void(boost::system::error_code)>(

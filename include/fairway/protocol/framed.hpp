@@ -76,7 +76,8 @@ class framed {
 
   /// Memory that this object keeps now, without the stream's and the codec's own.
   std::size_t held_bytes() const noexcept {
-    return sizeof(state) + state_->in.capacity() + state_->out.queue.capacity();
+    return sizeof(state) + state_->in.capacity() + state_->out.queue.capacity() +
+           state_->reader_memory.capacity();
   }
 
   /// Completes with the next message: `void(error_code, message)`.

@@ -2,8 +2,9 @@
 // protocol layer keeps while it waits.
 //
 // The handler runs on its associated executor, with its memory given back before, and its executor
-// has work meanwhile. Memory comes from its associated allocator, by default a block that the
-// thread recycles. Destroyed without a call it destroys the handler.
+// has work meanwhile. Memory comes from its associated allocator; without one, from the spare block
+// of whoever keeps the completion, if that is given. Destroyed without a call it destroys the
+// handler.
 #pragma once
 
 #include <fairway/engine/detail/initiate.hpp>
@@ -16,7 +17,9 @@
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/recycling_allocator.hpp>
 
+#include <cstddef>
 #include <memory>
+#include <new>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -31,6 +34,30 @@ void post_completion(const IoExecutor& io, Handler&& handler, Values... values) 
 }
 
 enum class deliver { inside, queued };
+
+// The memory of the last handler that waited, kept for the next one. Outlives both.
+class spare_block {
+ public:
+  spare_block() = default;
+  spare_block(const spare_block&) = delete;
+  spare_block& operator=(const spare_block&) = delete;
+  ~spare_block() { ::operator delete(kept_); }
+
+  void* take(std::size_t bytes) {
+    if (bytes > bytes_) return ::operator new(bytes);
+    bytes_ = 0;
+    return std::exchange(kept_, nullptr);
+  }
+  void give(void* block, std::size_t bytes) noexcept {
+    ::operator delete(std::exchange(kept_, block));
+    bytes_ = bytes;
+  }
+  std::size_t capacity() const noexcept { return bytes_; }
+
+ private:
+  void* kept_ = nullptr;  // null: none, or in use
+  std::size_t bytes_ = 0;
+};
 
 template <class... Values>
 class completion {
@@ -49,9 +76,10 @@ class completion {
   // `slot_is_here`: the handler's cancellation slot belongs to this thread and is cleared at the
   // end.
   template <class IoExecutor, class Handler>
-  static completion make(const IoExecutor& io, Handler&& handler, bool slot_is_here) {
+  static completion make(const IoExecutor& io, Handler&& handler, bool slot_is_here,
+                         spare_block* spare = nullptr) {
     using made = node<std::decay_t<Handler>, IoExecutor>;
-    auto* held = made::make(io, std::forward<Handler>(handler));
+    auto* held = made::make(io, std::forward<Handler>(handler), spare);
     held->clear_slot = slot_is_here;
     return completion{held};
   }
@@ -79,23 +107,42 @@ class completion {
     using tracked = std::decay_t<decltype(boost::asio::prefer(
         std::declval<const executor&>(), boost::asio::execution::outstanding_work.tracked))>;
 
-    node(const IoExecutor& from, Handler&& h)
+    static constexpr bool may_spare =
+        std::is_same_v<allocator, boost::asio::recycling_allocator<void>> &&
+        alignof(Handler) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+
+    node(const IoExecutor& from, Handler&& h, spare_block* kept)
         : base{&node::act_it},
+          spare{kept},
           io{from},
           work{boost::asio::prefer(boost::asio::get_associated_executor(h, from),
                                    boost::asio::execution::outstanding_work.tracked)},
           handler{std::move(h)} {}
 
+    static rebound memory_of(const Handler& h) {
+      return rebound{
+          boost::asio::get_associated_allocator(h, boost::asio::recycling_allocator<void>{})};
+    }
+    static void free(rebound& memory, void* room, spare_block* kept) noexcept {
+      if (kept != nullptr) {
+        kept->give(room, sizeof(node));
+      } else {
+        std::allocator_traits<rebound>::deallocate(memory, static_cast<node*>(room), 1);
+      }
+    }
+
     template <class H>
-    static node* make(const IoExecutor& from, H&& given) {
+    static node* make(const IoExecutor& from, H&& given, spare_block* kept) {
       Handler local(std::forward<H>(given));
-      rebound memory{boost::asio::get_associated_allocator(
-          local, boost::asio::recycling_allocator<void>{})};
-      node* room = std::to_address(std::allocator_traits<rebound>::allocate(memory, 1));
+      if (!may_spare) kept = nullptr;
+      rebound memory = memory_of(local);
+      void* room = kept != nullptr
+                       ? kept->take(sizeof(node))
+                       : std::to_address(std::allocator_traits<rebound>::allocate(memory, 1));
       try {
-        return ::new (static_cast<void*>(room)) node(from, std::move(local));
+        return ::new (room) node(from, std::move(local), kept);
       } catch (...) {
-        std::allocator_traits<rebound>::deallocate(memory, room, 1);
+        free(memory, room, kept);
         throw;
       }
     }
@@ -105,12 +152,12 @@ class completion {
       Handler local(std::move(self->handler));
       IoExecutor io(self->io);
       tracked kept(std::move(self->work));
-      rebound memory{boost::asio::get_associated_allocator(
-          local, boost::asio::recycling_allocator<void>{})};
+      rebound memory = memory_of(local);
+      spare_block* kept_block = self->spare;
       auto slot = boost::asio::get_associated_cancellation_slot(local);
       if (self->clear_slot && slot.is_connected()) slot.clear();
       self->~node();
-      std::allocator_traits<rebound>::deallocate(memory, self, 1);
+      free(memory, self, kept_block);
       if (values == nullptr) return;
       bound_handler<Handler, std::tuple<Values...>> bound{std::move(local), std::move(*values)};
       if (how == deliver::inside) {
@@ -120,6 +167,7 @@ class completion {
       }
     }
 
+    spare_block* spare;  // null: the memory is the allocator's
     IoExecutor io;
     tracked work;
     Handler handler;

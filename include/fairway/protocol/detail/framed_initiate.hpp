@@ -103,7 +103,8 @@ struct begin_read {
     } else {
       if (here) fill_slot(state, handler, ticket, true);
       state.wait_for_message(
-          State::reader::make(state.executor(), std::move(handler), here), ticket);
+          State::reader::make(state.executor(), std::move(handler), here, &state.reader_memory),
+          ticket);
     }
   }
 };

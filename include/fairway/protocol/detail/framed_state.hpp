@@ -133,6 +133,7 @@ class framed_state : public std::enable_shared_from_this<framed_state<Stream, Co
   framed_options options;
   byte_queue in;
   writer out;
+  spare_block reader_memory;
 
  private:
   struct received_handler {
