@@ -326,17 +326,17 @@ TEST_CASE("it runs over Asio's own sockets and Beast's test stream") {
   while (!got.done() && context.run_one() != 0) {}
   CHECK(got.value == "over Asio");
 
-  boost::beast::test::stream near{context, "from Beast\n"};
-  boost::beast::test::stream far{context};
-  near.connect(far);
-  framed c{std::move(near), line_codec<>{}};
+  boost::beast::test::stream one_end{context, "from Beast\n"};
+  boost::beast::test::stream other_end{context};
+  one_end.connect(other_end);
+  framed c{std::move(one_end), line_codec<>{}};
   line again;
   c.async_read(again.record());
   c.async_write("to Beast", asio::detached);
   context.restart();
-  while ((!again.done() || far.str().empty()) && context.run_one() != 0) {}
+  while ((!again.done() || other_end.str().empty()) && context.run_one() != 0) {}
   CHECK(again.value == "from Beast");
-  CHECK(far.str() == "to Beast\n");
+  CHECK(other_end.str() == "to Beast\n");
 }
 
 TEST_CASE("an idle connection keeps at most 1 KiB") {
