@@ -129,10 +129,11 @@ TEST_CASE("a length has the format that was chosen") {
       {u16_little, "\x03\0"s}, {u32_big, "\0\0\0\x03"s},
       {u32_little, "\x03\0\0\0"s}, {u64_big, "\0\0\0\0\0\0\0\x03"s},
       {u64_little, "\x03\0\0\0\0\0\0\0"s}, {varint, "\x03"s}};
-  for (const auto& [format, header] : forms) {
-    CHECK(wire(length_prefix_codec<>{{.format = format}}, "abc"s) == header + "abc");
+  for (const auto& form : forms) {
+    const length_format format = form.first;
+    CHECK(wire(length_prefix_codec<>{{.format = format}}, "abc"s) == form.second + "abc");
     const std::size_t longest = format == u8 ? 200 : 300;
-    check(torture([format = format] { return length_prefix_codec<>{{.format = format}}; },
+    check(torture([format] { return length_prefix_codec<>{{.format = format}}; },
                   texts{"", "a", std::string(longest, 'x'), ""}));
   }
 }

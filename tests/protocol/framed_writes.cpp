@@ -109,7 +109,7 @@ TEST_CASE("a large lvalue is lent, and its write ends when it has left") {
   auto [a, b] = memory_stream::pair(port, {.capacity = 1000});
   framed writer{std::move(a), length_prefix_codec<>{}};
   const std::string big(50'000, 'b');
-  ending lent, small, temporary;
+  ending lent, temporary;
   writer.async_write(std::string(50'000, 't'), temporary.record());
   drain(port);
   CHECK(temporary.done());
