@@ -11,7 +11,7 @@ packages='cmake doctest-dev g++ libboost1.81-dev liburing-dev ninja-build'
 case ${1:-} in
   run) ;;
   test) packages="$packages libssl-dev g++-mingw-w64-x86-64-posix wine wine64" ;;
-  ci) packages="$packages libssl-dev clang-19 g++-mingw-w64-x86-64-posix wine wine64" ;;
+  ci) packages="$packages libssl-dev clang-19 g++-mingw-w64-x86-64-posix spin wine wine64" ;;
   *) echo "usage: packages.sh run|test|ci" >&2; exit 2 ;;
 esac
 

@@ -1,9 +1,9 @@
 // A mapped arena: where its slots are, who made it, and the slots' use.
 //
-// `arena` owns the mapping; channels share it, so it lives as long as one of them. What is in it can
-// be changed by the peer at any moment: only own notes (shape, generations) are believed.
-// `slot_pool` is the connector's: it lends slots, one generation a use, and takes one back when both
-// ends have released it.
+// `arena` owns the mapping; channels share it, so it lives as long as one of them. What is in it
+// can be changed by the peer at any moment: only own notes (shape, generations) are believed.
+// `slot_pool` is the connector's: it lends slots, one generation a use, and takes one back when
+// both ends have released it.
 //
 // Threads: an arena's words are atomics; everything else belongs to one port's thread.
 #pragma once

@@ -1,7 +1,7 @@
 // The loopback protocol, version 1: what two processes agree on in shared memory.
 //
-// A TCP connection over loopback whose two ends opted in carries its bytes through memory. It is a
-// real TCP connection first: a peer that knows nothing of this sees plain TCP and not one byte more.
+// A TCP connection over loopback whose two ends opted in carries its bytes through memory. It is
+// a real TCP connection first: a peer that knows nothing of this sees plain TCP, not one byte more.
 //
 // Parts
 //   arena      memory that the connecting process made and gave to the process that listens; holds
@@ -140,7 +140,8 @@ struct arena_header {
   alignas(line_bytes) word arenas;   // first arena of a link: how many were sent on it
 };
 static_assert(offsetof(arena_header, version) == 8 && offsetof(arena_header, slots) == 12);
-static_assert(offsetof(arena_header, ring_bytes) == 16 && offsetof(arena_header, total_bytes) == 24);
+static_assert(offsetof(arena_header, ring_bytes) == 16);
+static_assert(offsetof(arena_header, total_bytes) == 24);
 static_assert(offsetof(arena_header, offers) == 128 && offsetof(arena_header, rung) == 256);
 static_assert(offsetof(arena_header, arenas) == 384 && sizeof(arena_header) == 512);
 

@@ -1,7 +1,7 @@
 // One direction of a channel: a ring of bytes between one writer and one reader.
 //
 // Own index and capacity are private; the shared copy of an index is only published. The peer's
-// index is loaded once into a local and checked; after a lie the ring is `broken` and moves nothing.
+// index is loaded once into a local and checked; after a lie the ring is `broken`, moves nothing.
 // Memory order: bytes are copied before the release store of the index and after its acquire load.
 // `publish` and `park` pair by full fences, see layout.hpp.
 //

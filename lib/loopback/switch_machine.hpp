@@ -2,8 +2,8 @@
 // next byte goes, what the end of a stream means.
 //
 // It reads and writes the words of one slot and nothing else; what is to be done with sockets is
-// returned as an answer: send by TCP or by the ring, shut TCP down or mark and ring, deliver more or
-// report the end. The rules are those at the head of layout.hpp. Its user owes it three reports:
+// returned as an answer: send by TCP or by the ring, shut TCP down or mark and ring, deliver more
+// or report the end. The rules are those at the head of layout.hpp. Its user owes it three reports:
 // `sent` for each byte given to TCP (with no TCP send in flight when `way_out` is asked),
 // `received` for each byte taken from TCP, and `tcp_ended` once TCP has ended.
 //
