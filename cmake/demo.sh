@@ -43,7 +43,8 @@ trap 'exit 130' INT TERM
 # start_server ENGINE ENDPOINT: sets $endpoint to where it listens.
 start_server() {
   : >"$scratch/server"  # what the server before said must not be taken for this one's word
-  "$samples/echo_server" --engine "$1" --listen "$2" >"$scratch/server" 2>"$scratch/error" &
+  "$samples/echo_server" --engine "$1" --listen "$2" --loopback "$loopback" >"$scratch/server" \
+    2>"$scratch/error" &
   server=$!
   tries=0
   while ! grep -q '^listening on ' "$scratch/server"; do
@@ -62,11 +63,15 @@ measure() {
   engine=$1
   output=$2
   shift 2
-  timeout 60 "$samples/echo_client" --engine "$engine" --connect "$endpoint" --json "$@" \
-    >"$output" 2>"$scratch/error"
+  timeout 60 "$samples/echo_client" --engine "$engine" --connect "$endpoint" \
+    --loopback "$loopback" --json "$@" >"$output" 2>"$scratch/error"
   status=$?
   if [ "$status" -ne 0 ]; then
     reason="the client ended with status $status: $(head -n 1 "$scratch/error")"
+    return 1
+  fi
+  if [ "$loopback" = shared_memory ] && ! grep -q '"path":"shared_memory"' "$output"; then
+    reason='the bytes did not go through shared memory'
     return 1
   fi
   errors=$(value errors "$output")
@@ -81,10 +86,12 @@ value() {
 }
 
 failed=0
+# row NAME ENGINE ENDPOINT [LOOPBACK]
 row() {
   name=$1
   engine=$2
   listen=$3
+  loopback=${4:-off}
   if start_server "$engine" "$listen" &&
      measure "$engine" "$scratch/one" --size 64 --connections 1 --depth 1 --count 20000 &&
      measure "$engine" "$scratch/many" --size 64 --connections 64 --depth 8 --duration 2 &&
@@ -112,5 +119,6 @@ for engine in io_uring epoll; do
     printf '%-16s %-9s %s\n' 'tcp ::1' "$engine" 'no IPv6 on this machine'
   fi
   row unix "$engine" "unix:$scratch/$engine"
+  row 'shared memory' "$engine" 127.0.0.1:0 shared_memory
 done
 [ "$failed" -eq 0 ]

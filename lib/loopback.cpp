@@ -50,7 +50,16 @@ std::string_view to_string(path_reason why) noexcept {
     case path_reason::in_progress: return "another call was in progress";
     case path_reason::refused_by_system: return "the system refused it";
     case path_reason::asked_too_late: return "the stream was connected before";
-    case path_reason::not_built: return "this version of the library has no such path";
+    case path_reason::peer_did_not_ask: return "the other end did not ask for it";
+    case path_reason::not_yet: return "the other end has not taken part yet";
+    case path_reason::other_user: return "the other end runs as another user";
+    case path_reason::other_version: return "the other end speaks another version";
+    case path_reason::other_port: return "accepted onto another port than the listener's";
+    case path_reason::name_taken: return "another socket has the rendezvous of the endpoint";
+    case path_reason::no_descriptors: return "out of descriptors";
+    case path_reason::no_memory: return "out of memory or of the budget for shared memory";
+    case path_reason::no_source_port: return "no source port could be bound";
+    case path_reason::peer_broke_rules: return "the other end broke the protocol";
   }
   return "unknown reason";
 }

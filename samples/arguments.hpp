@@ -3,6 +3,7 @@
 #pragma once
 
 #include <fairway/engine/port_options.hpp>
+#include <fairway/loopback.hpp>
 #include <fairway/net/endpoint.hpp>
 
 #include <charconv>
@@ -83,6 +84,15 @@ class arguments {
       usage("--engine takes automatic, io_uring, epoll or iocp, not '" + given + "'");
     }
     return options;
+  }
+
+  fairway::loopback loopback() const {
+    fairway::loopback policy = fairway::loopback::off;
+    const std::string given = text("loopback", "off");
+    if (!fairway::parse_loopback(given, policy)) {
+      usage("--loopback takes off, kernel, shared_memory or both, not '" + given + "'");
+    }
+    return policy;
   }
 
  private:

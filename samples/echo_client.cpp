@@ -26,6 +26,7 @@ constexpr std::string_view help =
     "  --count N           messages in all (10000)\n"
     "  --duration S        seconds, instead of --count\n"
     "  --engine NAME       automatic, io_uring, epoll or iocp\n"
+    "  --loopback POLICY   off, kernel, shared_memory or both\n"
     "  --json              one JSON object instead of a line\n";
 
 fairway::task<> stop_on_signal(fairway::completion_port& port, totals& sum) {
@@ -40,23 +41,23 @@ struct target {
   std::string text;
   std::optional<fairway::endpoint> address;  // empty: `name` counts
   fairway::host_service name;
-  const char* path() const { return address && !address->is_ip() ? "local" : "tcp"; }
+  fairway::loopback loopback = fairway::loopback::off;
 };
 
 target target_of(const std::string& text) {
-  if (auto address = fairway::endpoint::parse(text)) return {text, address.value(), {}};
+  if (auto address = fairway::endpoint::parse(text)) return {text, address.value(), {}, {}};
   auto name = fairway::split_host_service(text);
   if (!name) {
     samples::fail("echo_client",
                   "--connect takes HOST:SERVICE, [ADDRESS]:PORT or unix:PATH, not '" + text + "'",
                   2);
   }
-  return {text, {}, name.value()};
+  return {text, {}, name.value(), {}};
 }
 
 fairway::task<fairway::result<fairway::stream>> connect(fairway::completion_port& port,
                                                         const target& server) {
-  fairway::connector dial{port};
+  fairway::connector dial{port, {.loopback = server.loopback}};
   if (server.address) co_return co_await dial.async_connect(*server.address);
   co_return co_await dial.async_connect(server.name.host, server.name.service);
 }
@@ -89,9 +90,10 @@ fairway::task<> measure(fairway::completion_port& port, const target& server, co
   port.stop();
 }
 
-void print(const totals& sum, const run_plan& plan, const char* path, fairway::engine_kind engine,
-           double seconds, bool json) {
-  const std::string name{fairway::to_string(engine)};
+void print(const totals& sum, const run_plan& plan, fairway::path used,
+           fairway::engine_kind engine, double seconds, bool json) {
+  const std::string name{fairway::to_string(engine)}, path_name{fairway::to_string(used)};
+  const char* const path = path_name.c_str();
   const double rate = static_cast<double>(sum.requests) / seconds;
   const double flow = static_cast<double>(sum.bytes) / seconds;
   const double p50 = sum.rtt.percentile_us(0.5), p99 = sum.rtt.percentile_us(0.99);
@@ -114,10 +116,12 @@ int main(int count, char** words) {
   constexpr std::string_view name = "echo_client";
   const samples::arguments given{
       name, help, count, words,
-      {"connect", "size", "connections", "depth", "count", "duration", "engine"},
+      {"connect", "size", "connections", "depth", "count", "duration", "engine",
+       "loopback"},
       {"json", "random"}};
   if (!given.has("connect")) samples::fail(name, "--connect is required", 2);
-  const target server = target_of(given.text("connect", ""));
+  target server = target_of(given.text("connect", ""));
+  server.loopback = given.loopback();
   const run_plan plan{given.number("size", 64, 1, 16 * 1024 * 1024),
                       given.number("connections", 1, 1, 10'000),
                       given.number("depth", 1, 1, 10'000),
@@ -137,7 +141,7 @@ int main(int count, char** words) {
       samples::fail(name, "cannot connect to " + server.text + ": " +
                               sum.first_error, 1);
     }
-    print(sum, plan, server.path(), port.engine(), took.count(), given.has("json"));
+    print(sum, plan, all.front().stream.path(), port.engine(), took.count(), given.has("json"));
     if (sum.errors != 0) samples::fail(name, sum.first_error, 1);
     return sum.mismatches == 0 ? 0 : 1;
   } catch (const std::exception& failed) {

@@ -19,6 +19,7 @@ constexpr std::string_view help =
     "  --listen ENDPOINT  where (127.0.0.1:0): ADDRESS:PORT, [ADDRESS]:PORT, unix:PATH,\n"
     "                     unix:@NAME\n"
     "  --engine NAME      automatic, io_uring, epoll or iocp\n"
+    "  --loopback POLICY  off, kernel, shared_memory or both\n"
     "SIGINT or SIGTERM drains: no new clients, what arrived is answered. A second one stops.\n";
 
 struct client {
@@ -78,11 +79,11 @@ fairway::task<> drain_on_signal(service& all) {
 
 int main(int count, char** words) {
   constexpr std::string_view name = "echo_server";
-  const samples::arguments given{name, help, count, words, {"listen", "engine"}};
+  const samples::arguments given{name, help, count, words, {"listen", "engine", "loopback"}};
   const auto where = given.endpoint("listen", "127.0.0.1:0");
   try {
     fairway::completion_port port{given.port()};
-    auto opened = fairway::listener::open(port, where);
+    auto opened = fairway::listener::open(port, where, {.loopback = given.loopback()});
     if (!opened) {
       samples::fail(name, "cannot listen on " + where.to_string() + ": " +
                               opened.error().message(), 1);

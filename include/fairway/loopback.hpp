@@ -44,7 +44,16 @@ enum class path_reason : std::uint8_t {
   in_progress,             // another call was being made on the socket
   refused_by_system,       // any other error of the system
   asked_too_late,          // the stream was made elsewhere, connected already
-  not_built                // this version has no such path
+  peer_did_not_ask,        // the other end is not Fairway, did not opt in, or cannot be reached
+  not_yet,                 // both ends asked; bytes go by TCP until the other end takes part
+  other_user,              // the other end runs as another user
+  other_version,           // the other end speaks another version of the protocol
+  other_port,              // accepted onto another port than the listener's
+  name_taken,              // another socket has the rendezvous of this endpoint
+  no_descriptors,          // out of descriptors
+  no_memory,               // out of memory, or of the budget for shared memory
+  no_source_port,          // no port could be bound for the connection's source
+  peer_broke_rules         // the other end sent what no correct one sends
 };
 
 /// "off", "kernel", "shared_memory", "both".

@@ -53,6 +53,8 @@ enum class wait_for : std::uint8_t { read, write, error };
 inline constexpr std::uint8_t op_cancel_requested = 1;
 inline constexpr std::uint8_t op_timed_out = 2;
 inline constexpr std::uint8_t op_waits_for_block = 4;  // receive: the port's buffers are all out
+inline constexpr std::uint8_t op_held = 8;         // with the object's attachment, no backend's
+inline constexpr std::uint8_t op_background = 16;  // the engine's own: no work that keeps `run`
 
 // Embedded room for a handler; enough for a coroutine's and for Asio's read and write loops over
 // one. Beast's and TLS handlers (up to 376 bytes) go to a recycled block.
@@ -127,10 +129,18 @@ struct backend_notes {
   void* extra = nullptr;    // accept queue and the like; the backend makes and frees it
 };
 
-// What only few objects have.
-struct io_extra {
-  io_op* op;                              // steps of composite operations
-  void (*on_close)(io_object*) noexcept;  // once, when the object begins to close
+// What a few objects have more of: further operations of their own, and something that carries
+// their operations in the place of the backend (another path of a stream). Each function may be
+// null, which leaves things as they are without it; all run on the port's owner.
+struct io_attachment {
+  io_op* extra[2] = {};  // null: fewer
+  // As port_core::start; holds the op (op_held).
+  void (*start)(io_op& op) noexcept = nullptr;
+  void (*cancel)(io_op& op) noexcept = nullptr;      // a held operation is to end
+  void (*block_came)(io_op& op) noexcept = nullptr;  // a held receive may ask for a buffer again
+  // Once, when the object begins to close: before its operations end and its handle is closed.
+  void (*on_close)(io_object& o) noexcept = nullptr;
+  void (*destroy)(io_object& o) noexcept = nullptr;  // deletes the attachment, with the object
 };
 
 struct io_object {
@@ -144,7 +154,7 @@ struct io_object {
   io_object* next = nullptr;
   io_op* read_side = nullptr;   // accept, read, receive, receive_from, wait
   io_op* write_side = nullptr;  // connect, write, send_to, wait
-  const io_extra* extra = nullptr;  // null for most
+  io_attachment* attached = nullptr;  // null for most
   io_op* control_side = nullptr;  // control codes; null until the first, see control_op.hpp
   native_handle handle = no_handle;
   std::uint16_t references = 1;   // the handle's, the operations', a backend's
@@ -158,8 +168,9 @@ struct io_object {
   std::uint8_t net_reason = 0;    // or of what a listener accepts
   std::uint8_t net_bits = 0;      // the net layer's notes on the socket (net/objects.hpp)
   backend_notes os;
-  std::array<io_op*, 4> operations() const noexcept {
-    return {read_side, write_side, extra != nullptr ? extra->op : nullptr, control_side};
+  std::array<io_op*, 5> operations() const noexcept {
+    if (attached == nullptr) return {read_side, write_side, control_side};
+    return {read_side, write_side, control_side, attached->extra[0], attached->extra[1]};
   }
   operation release_hop;      // lets a foreign thread give back its handle without allocating
 };

@@ -25,6 +25,12 @@ void perform_release(operation* base, port_core& core, act) {
   core.release(*object);
 }
 
+// By another path of its object.
+bool carried_elsewhere(const io_op& op) noexcept {
+  const io_attachment* const attached = op.object->attached;
+  return attached != nullptr && attached->start != nullptr && (op.flags & op_background) == 0;
+}
+
 testing::operation_kind public_kind(op_kind kind) noexcept {
   using testing::operation_kind;
   switch (kind) {
@@ -59,6 +65,13 @@ void port_core::attach(io_op& op, handler_base* handler) noexcept {
   retain(*op.object);
 }
 
+void port_core::attach_background(io_op& op, handler_base* handler) noexcept {
+  attach(op, handler);
+  op.flags |= op_background;
+  --local_work_;
+  counts_.in_flight.subtract();
+}
+
 void port_core::start(io_op& op) noexcept {
   assert(op.state == op_state::started);
   counts_.submissions.add();
@@ -66,6 +79,8 @@ void port_core::start(io_op& op) noexcept {
     complete(op, boost::asio::error::operation_aborted, 0);
   } else if (op.object->closing || op.object->handle == no_handle) {
     complete(op, boost::asio::error::bad_descriptor, 0);
+  } else if (carried_elsewhere(op)) {
+    op.object->attached->start(op);
   } else {
     backend_.with([&](auto& b) { b.start(op); });
   }
@@ -144,14 +159,17 @@ void port_core::finish(io_op& op) noexcept {
     op.ticket->core.store(nullptr, std::memory_order_relaxed);
     op.ticket.reset();
   }
+  const bool counted = (op.flags & op_background) == 0;
   op.handler = nullptr;
   op.flags = 0;
   op.backend_data = nullptr;
   op.backend_word = 0;
   ++op.generation;
   op.state = op_state::idle;
-  --local_work_;
-  counts_.in_flight.subtract();
+  if (counted) {
+    --local_work_;
+    counts_.in_flight.subtract();
+  }
   release(*op.object);
 }
 
@@ -162,6 +180,9 @@ void port_core::cancel(io_op& op) noexcept {
     complete(op, boost::asio::error::operation_aborted, 0);
   } else if (op.kind == op_kind::composite) {
     op.on_cancel(op);
+  } else if ((op.flags & op_held) != 0) {
+    if ((op.flags & op_waits_for_block) != 0) forget_block_waiter(op);
+    op.object->attached->cancel(op);
   } else if ((op.flags & op_waits_for_block) != 0) {
     forget_block_waiter(op);
     complete(op, boost::asio::error::operation_aborted, 0);
@@ -206,7 +227,9 @@ void port_core::add(io_object& object) noexcept {
 void port_core::close(io_object& object) noexcept {
   if (object.closing) return;
   object.closing = true;
-  if (object.extra != nullptr) object.extra->on_close(&object);
+  if (object.attached != nullptr && object.attached->on_close != nullptr) {
+    object.attached->on_close(object);
+  }
   for (io_op* op : object.operations()) {
     if (op != nullptr) cancel(*op);
   }
@@ -258,6 +281,10 @@ void port_core::give_block(receive_block& block) noexcept {
   while (block_waiters_ != nullptr && buffers_.any_free() && !shutting_down_) {
     auto& op = *static_cast<io_op*>(block_waiters_);
     forget_block_waiter(op);
+    if ((op.flags & op_held) != 0) {
+      op.object->attached->block_came(op);
+      continue;
+    }
     op.state = op_state::started;
     backend_.with([&](auto& b) { b.start(op); });
     if (op.state == op_state::started) op.state = op_state::pending;

@@ -70,6 +70,7 @@ port_core::port_core(completion_port& port, const port_options& options)
 port_core::~port_core() {
   forget_signals();
   // Handles that outlive the port keep their state; tell it that the port is gone.
+  if (hook_ != nullptr) hook_->end(*hook_);
   while (objects_ != nullptr) {
     io_object* object = objects_;
     objects_ = object->next;
@@ -124,6 +125,8 @@ port_statistics port_core::statistics() const noexcept {
   s.accept_pauses = counts_.accept_pauses.get();
   s.operations_in_flight = counts_.in_flight.get();
   s.timers = counts_.timers.get();
+  s.doorbells_sent = counts_.doorbells_sent.get();
+  s.doorbells_received = counts_.doorbells_received.get();
   return s;
 }
 

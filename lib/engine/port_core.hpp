@@ -16,6 +16,7 @@
 #include "engine/buffer_pool.hpp"
 #include "engine/inbox.hpp"
 #include "engine/operation.hpp"
+#include "engine/poll_hook.hpp"
 #include "engine/ready_queue.hpp"
 #include "engine/timer_queue.hpp"
 
@@ -48,7 +49,8 @@ class counter {
 
 struct counters {
   counter kernel_entries, submissions, completions, inline_completions, wakeups_received,
-      handlers_run, overflows, accept_pauses, in_flight, timers;
+      handlers_run, overflows, accept_pauses, in_flight, timers, doorbells_sent,
+      doorbells_received;
   std::atomic<std::uint64_t> wakeups_sent{0};  // any thread; relaxed, a plain count
 };
 
@@ -120,6 +122,8 @@ class port_core {
   }
   void finish(io_op& op) noexcept;
   void attach(io_op& op, handler_base* handler) noexcept;
+  // The same for an operation that nobody waits for: it does not keep a run function going.
+  void attach_background(io_op& op, handler_base* handler) noexcept;
   // Copies a gather or scatter list into the operation. Throws std::bad_alloc.
   void set_vecs(io_op& op, const io_vec* vecs, unsigned count);
 
@@ -156,6 +160,11 @@ class port_core {
     for (io_object* object = objects_; object != nullptr; object = object->next) call(*object);
   }
 
+  // --- memory that others write ---
+  poll_hook* hook() const noexcept { return hook_; }
+  // At most once; the port ends it.
+  void set_hook(poll_hook& hook) noexcept { hook_ = &hook; }
+
   // --- memory ---
   block_pool& blocks() noexcept { return blocks_; }
   buffer_pool& buffers() noexcept { return buffers_; }
@@ -179,6 +188,9 @@ class port_core {
   void deliver_signals() noexcept;
   void forget_signals() noexcept;
   void enter_kernel(time_point until, patience how);
+  bool look_at_hook(time_point until, patience how);
+  bool look_until(time_point end) noexcept;
+  void enter_if_due() noexcept;
   bool out_of_work() const noexcept;
   // True when the completion is to be delivered twice.
   bool apply_fault(io_op& op, error_code& ec, std::size_t& bytes) noexcept;
@@ -202,6 +214,9 @@ class port_core {
   operation* block_waiters_last_ = nullptr;
   bool starting_waiters_ = false;
   operation* delayed_ = nullptr;  // completions that a fault holds back
+  poll_hook* hook_ = nullptr;     // null: nothing but the kernel to look at
+  time_point entered_{};          // the last entry into the kernel, while the hook is hot
+  unsigned hot_turns_ = 0;
   buffer_pool buffers_;
   boost::asio::io_context frames_{1};  // gives the thread Asio's coroutine frame cache
   backend backend_;

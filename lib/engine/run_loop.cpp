@@ -1,4 +1,5 @@
 #include "engine/port_core.hpp"
+#include "engine/processor_pause.hpp"
 
 #include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/post.hpp>
@@ -30,6 +31,10 @@ thread_local port_core::run_frame* port_core::run_frame::innermost = nullptr;
 namespace {
 
 constexpr std::uintptr_t borrowed_mark = 1;
+
+// While the hook finds something in every turn the kernel is entered only when it has news, or,
+// where only the kernel can tell, after this time: what sockets may wait beside a hot ring.
+constexpr std::chrono::microseconds kernel_pause{25};
 
 // An address that is this thread's alone, for as long as it lives.
 std::uintptr_t this_thread_mark() noexcept {
@@ -230,6 +235,7 @@ void port_core::fire_deadlines() noexcept {
 }
 
 void port_core::enter_kernel(time_point until, patience how) {
+  if (hook_ != nullptr && hook_->hot(*hook_) && look_at_hook(until, how)) return;
   time_point wake_at = time_point::min();
   if (how == patience::wait && ready_.empty() && delayed_ == nullptr) {
     wake_at = until;
@@ -242,9 +248,60 @@ void port_core::enter_kernel(time_point until, patience how) {
       wake_at = time_point::min();
     }
   }
-  backend_.with([&](auto& b) { b.wait(wake_at); });
+  if (hook_ != nullptr && wake_at != time_point::min()) {
+    const time_point before = std::chrono::steady_clock::now();
+    backend_.with([&](auto& b) { b.wait(wake_at); });
+    hook_->slept(*hook_, std::chrono::steady_clock::now() - before);
+  } else {
+    backend_.with([&](auto& b) { b.wait(wake_at); });
+  }
   // A producer that still sees true sends a wake that the next wait takes: harmless.
   sleeping_.store(false, std::memory_order_relaxed);
+}
+
+void port_core::enter_if_due() noexcept {
+  const bool due = backend_.with([&](auto& b) {
+    if constexpr (requires { b.has_news(); }) {
+      return b.has_news();
+    } else {
+      if ((++hot_turns_ & 7) != 0) return false;  // the clock is not free either
+      const time_point current = std::chrono::steady_clock::now();
+      if (current - entered_ < kernel_pause) return false;
+      entered_ = current;
+      return true;
+    }
+  });
+  if (due) backend_.with([](auto& b) { b.wait(time_point::min()); });
+}
+
+// True: this turn needs no entry into the kernel.
+bool port_core::look_at_hook(time_point until, patience how) {
+  const bool found = hook_->look(*hook_);
+  if (how == patience::poll) return false;
+  enter_if_due();
+  if (found || !ready_.empty() || delayed_ != nullptr) return true;
+  if (!hook_->hot(*hook_)) return false;
+  const duration window = hook_->window(*hook_);
+  if (window > duration::zero()) {
+    time_point end = std::min(until, std::chrono::steady_clock::now() + window);
+    if (!manual_time()) end = std::min(end, timers_.next());
+    if (look_until(end)) return true;
+    hook_->missed(*hook_);
+  }
+  return hook_->park(*hook_);
+}
+
+bool port_core::look_until(time_point end) noexcept {
+  for (unsigned looks = 1;; ++looks) {
+    processor_pause();
+    if (hook_->look(*hook_)) return true;
+    enter_if_due();
+    if (!ready_.empty() || !posts_.empty() || !hops_.empty() || stopped() ||
+        signalled_.load(std::memory_order_relaxed)) {  // looked at again before sleeping
+      return true;
+    }
+    if ((looks & 15) == 0 && std::chrono::steady_clock::now() >= end) return false;
+  }
 }
 
 bool port_core::out_of_work() const noexcept {

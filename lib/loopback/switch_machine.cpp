@@ -133,12 +133,12 @@ verdict switch_machine::judge() noexcept {
   return plain == verdict::reset ? plain : died();
 }
 
-switch_machine::farewell switch_machine::close() noexcept {
+switch_machine::farewell switch_machine::close(bool abortive) noexcept {
   farewell how;
   if (!accepted_ && revoke()) return how;
   switch_out();
   how.on_ring = true;
-  how.reset = way_in() == way::ring && in_.refresh() != 0;
+  how.reset = abortive || (way_in() == way::ring && in_.refresh() != 0);
   if (!in_.broken() && !how.reset && in_on_ring_) look_for_end();
   // Who has read of our ring had taken all that went by TCP before.
   const bool all_taken = out_.all_read() && (sent_ == 0 || out_.used());

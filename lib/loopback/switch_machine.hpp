@@ -79,8 +79,8 @@ class switch_machine {
     bool reset = false;    // input was left unread
     bool quiet = false;    // both ends have seen each other's end: TCP needs no TIME_WAIT
   };
-  // Marks the end; `wake_peer` is to be asked afterwards.
-  farewell close() noexcept;
+  // Marks the end; `wake_peer` is to be asked afterwards. `abortive`: the peer is to see a reset.
+  farewell close(bool abortive = false) noexcept;
   // True when the peer waits for anything and is to be rung.
   bool wake_peer() noexcept;
   // The slot may go to another connection once both ends have said so.

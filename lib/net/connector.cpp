@@ -1,6 +1,7 @@
 #include <fairway/net/connector.hpp>
 
 #include "engine/port_core.hpp"
+#include "loopback/fast_path.hpp"
 #include "net/connect_plan.hpp"
 #include "net/control_state.hpp"
 #include "net/objects.hpp"
@@ -41,6 +42,7 @@ struct running_attempt : handler_base {
   running_attempt(const running_attempt&) = delete;
   running_attempt& operator=(const running_attempt&) = delete;
   ~running_attempt() {
+    shm::withdraw(offered);
     if (socket) {
       drop_object(socket);
     }
@@ -55,6 +57,8 @@ struct running_attempt : handler_base {
   std::size_t index;
   endpoint target;              // the operation points to it
   io_object* socket = nullptr;  // a reference; null before the start and for the winner
+  shm::offer* offered = nullptr;  // null: nothing but TCP
+  bool plain = false;             // without an offer: one failed for its source
 };
 
 /// A name on its way through the resolver, and the node that brings the answer to the port. Lives
@@ -101,6 +105,8 @@ struct connector_state : io_object {
   void start_connect(running_attempt* attempt) noexcept;
   void pause(running_attempt* attempt) noexcept;
   error_code usable(const io_object& socket) const;
+  void launch(std::size_t index, bool plain);
+  void offer_loopback(running_attempt& attempt) noexcept;
   error_code open_socket(running_attempt& attempt);
   void attempt_ended(running_attempt& attempt, error_code ec);
   void cancel_attempt(std::size_t index) noexcept;
@@ -244,7 +250,12 @@ void connector_state::perform(const connect_plan::action& action) {
 void connector_state::start_attempt(std::size_t index) {
   assert(index == running.size());
   running.push_back(nullptr);
+  launch(index, false);
+}
+
+void connector_state::launch(std::size_t index, bool plain) {
   auto attempt = std::make_unique<running_attempt>(*this, index, plan->attempts()[index].target);
+  attempt->plain = plain;
   if (const error_code ec = open_socket(*attempt)) {
     plan->failed(index, ec, core->now());
     return;
@@ -329,11 +340,37 @@ error_code connector_state::open_socket(running_attempt& attempt) {
       return bound.error();
     }
   }
+  if (!fast) {
+    offer_loopback(attempt);
+  }
   return {};
+}
+
+/// Before the connect, so that the peer cannot accept it and find no offer. Never a reason to fail.
+void connector_state::offer_loopback(running_attempt& attempt) noexcept {
+  if (!attempt.target.is_ip() || !asks_shared_memory(options.loopback)) {
+    return;
+  }
+  if (!loopback_allowed()) {
+    return set_path(*attempt.socket, path::tcp, path_reason::refused_by_environment);
+  }
+  if (attempt.plain) {
+    return set_path(*attempt.socket, path::tcp, path_reason::no_source_port);
+  }
+  attempt.offered = shm::make_offer(*attempt.socket, attempt.target, options.source.has_value());
 }
 
 void connector_state::attempt_ended(running_attempt& attempt, error_code ec) {
   running[attempt.index] = nullptr;
+  const bool source_taken = ec == net_error::address_in_use ||
+                            ec == boost::system::errc::address_not_available;
+  if (source_taken && attempt.offered && shm::chose_source(*attempt.offered)) {
+    try {
+      return launch(attempt.index, true);  // an old connection has the port that was chosen
+    } catch (const std::bad_alloc&) {
+      ec = net_error::no_memory;
+    }
+  }
   if (!ec && attempt.target.is_ip() && (!options.source || options.source->port() == 0)) {
     // A port that nobody listens on may be the one that the system chose for this very socket; then
     // TCP connects it to itself (RFC 9293, 3.5, simultaneous open).
@@ -345,6 +382,9 @@ void connector_state::attempt_ended(running_attempt& attempt, error_code ec) {
   if (ec) {
     plan->failed(attempt.index, ec, core->now());
   } else {
+    if (attempt.offered) {
+      shm::connected(std::exchange(attempt.offered, nullptr), *attempt.socket);
+    }
     winner = std::exchange(attempt.socket, nullptr);
     plan->succeeded(attempt.index, core->now());
   }

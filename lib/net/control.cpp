@@ -330,11 +330,10 @@ bool ask_fast_path(io_object& object, const endpoint& target, loopback wanted) {
     return true;
   }
   path_reason why = path_reason::not_asked;
-  if (wanted != loopback::off) {
-    why = !loopback_allowed()   ? path_reason::refused_by_environment
-          : !asks_kernel(wanted) ? path_reason::not_built
-          : !loopback_target     ? path_reason::not_loopback
-                                 : try_fast_path(object);
+  if (asks_kernel(wanted)) {
+    why = !loopback_allowed() ? path_reason::refused_by_environment
+          : !loopback_target  ? path_reason::not_loopback
+                              : try_fast_path(object);
   }
   if (why != path_reason::none) {
     set_path(object, path::tcp, why);

@@ -1,6 +1,7 @@
 #include <fairway/net/listener.hpp>
 
 #include "engine/port_core.hpp"
+#include "loopback/fast_path.hpp"
 #include "net/control_state.hpp"
 #include "net/objects.hpp"
 #include "net/resolver_system.hpp"
@@ -30,15 +31,18 @@ struct listener_state : io_object {
     waiting.on_cancel = &on_cancel;
     read_side = &accepting;
     write_side = &waiting;
-    extra = &extras;
+    basics.extra[0] = &pausing;
+    basics.on_close = &remove_path;
+    attached = &basics;
   }
   static void destroy_it(io_object* object) noexcept {
+    if (object->attached->destroy != nullptr) object->attached->destroy(*object);
     delete static_cast<listener_state*>(object);
   }
   // With the close and not later: then the file may be another listener's. In a child made by fork
   // it is still the parent's.
-  static void remove_path(io_object* object) noexcept {
-    auto& self = *static_cast<listener_state*>(object);
+  static void remove_path(io_object& object) noexcept {
+    auto& self = static_cast<listener_state&>(object);
     if (self.owned_path == nullptr || self.process != process_number()) return;
     sockets::remove_path(*self.owned_path);
   }
@@ -54,6 +58,7 @@ struct listener_state : io_object {
   void pause();
   void end(error_code ec);
 
+  io_attachment basics;  // until a rendezvous takes its place
   listen_options options;
   completion_port* target = nullptr;  // null: the listener's own port
   bool ip = true;                        // not unix-domain
@@ -64,7 +69,6 @@ struct listener_state : io_object {
   io_op waiting{op_kind::composite};
   io_op accepting{op_kind::accept};
   io_op pausing{op_kind::timer};
-  const io_extra extras{&pausing, &remove_path};
 };
 
 bool out_of_resources(const error_code& ec) noexcept {
@@ -162,6 +166,19 @@ result<void> prepare(listener_state& state, const endpoint& local, const listen_
   return sockets::listen(handle, options.backlog);
 }
 
+// The rendezvous of shared memory, when the options ask for it. Never an error.
+void open_paths(listener_state& state) {
+  if (!state.ip || !asks_shared_memory(state.options.loopback)) return;
+  if ((state.net_bits & net_fast_path) != 0) return;  // the kernel's path is on
+  if (!loopback_allowed()) {
+    set_path(state, path::tcp, path_reason::refused_by_environment);
+  } else if (const ownership here{*state.core}) {
+    shm::open_rendezvous(state);
+  } else {
+    set_path(state, path::tcp, path_reason::other_port);
+  }
+}
+
 result<io_object*> listen_on(port_core& core, native_handle handle, std::uint8_t bits,
                              const endpoint& local, const listen_options& options) {
   std::unique_ptr<endpoint> owned_path;
@@ -180,6 +197,7 @@ result<io_object*> listen_on(port_core& core, native_handle handle, std::uint8_t
     return done.error();
   }
   state->owned_path = std::move(owned_path);
+  open_paths(*state);
   return state;
 }
 
@@ -223,6 +241,7 @@ result<io_object*> adopt_listener(completion_port& port, std::uintptr_t handle,
   if (state->ip) {
     const bool asked = options.loopback != loopback::off;
     set_path(*state, path::tcp, asked ? path_reason::asked_too_late : path_reason::not_asked);
+    open_paths(*state);
   } else {
     mark_local(*state);
   }
@@ -273,6 +292,7 @@ listener_accept::values listener_accept::take(io_op& op) noexcept {
       const bool taken = (state.net_bits & net_fast_path) != 0;
       set_path(*accepted, path::tcp,
                taken ? path_reason::not_loopback : static_cast<path_reason>(state.net_reason));
+      if (state.attached != &state.basics) shm::match(state, *accepted);
     }
     return {op.result.ec, stream{accepted}};
   } catch (const std::bad_alloc&) {

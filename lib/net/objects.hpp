@@ -33,7 +33,10 @@ struct stream_state : io_object {
     write_side = &writing;
     set_path(*this, path::tcp, path_reason::not_asked);
   }
-  static void destroy_it(io_object* object) noexcept { delete static_cast<stream_state*>(object); }
+  static void destroy_it(io_object* object) noexcept {
+    if (object->attached != nullptr) object->attached->destroy(*object);
+    delete static_cast<stream_state*>(object);
+  }
 
   timeouts limits;
   io_op reading{op_kind::read};

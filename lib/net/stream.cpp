@@ -3,6 +3,7 @@
 #include <fairway/net/unconnected_socket.hpp>
 
 #include "engine/port_core.hpp"
+#include "loopback/fast_path.hpp"
 #include "net/objects.hpp"
 #include "net/socket.hpp"
 
@@ -31,6 +32,15 @@ bool ended_empty(io_object& object, io_op& op, const buffer_list& buffers) noexc
   if (buffers.size() != 0 || !object.stream_like) return false;
   object.core->complete(op, {}, 0);
   return true;
+}
+
+// Another path carries the stream: only its port may touch it.
+result<void> shutdown_elsewhere(io_object& object, bool receive, bool send) {
+  if (const ownership here{*object.core}) return shm::shutdown(object, receive, send);
+  initiation<void>::hop(*object.core, [&object, receive, send] {
+    (void)shm::shutdown(object, receive, send);  // the next operation tells
+  });
+  return boost::outcome_v2::success();
 }
 
 }  // namespace
@@ -162,6 +172,10 @@ result<endpoint> remote_endpoint_of(const io_object* object) {
 
 result<void> shutdown_stream(io_object* object, shutdown_kind which) {
   using sockets::half;
+  if (object != nullptr && object->attached != nullptr && handle_of(object) != no_handle) {
+    return shutdown_elsewhere(*object, which != shutdown_kind::send,
+                              which != shutdown_kind::receive);
+  }
   const half h = which == shutdown_kind::receive ? half::receive
                  : which == shutdown_kind::send  ? half::send
                                                  : half::both;
@@ -195,6 +209,9 @@ result<std::uintptr_t> release_stream(io_object* object) {
   if (!here || !object->read_side->idle() || !object->write_side->idle() ||
       (object->control_side != nullptr && !object->control_side->idle())) {
     return boost::system::error_code{boost::asio::error::in_progress};
+  }
+  if (object->attached != nullptr && !shm::leave(*object)) {
+    return boost::system::error_code{boost::asio::error::operation_not_supported};
   }
   const native_handle handle =
       object->core->with_backend([&](auto& b) { return b.release(*object); });

@@ -1,6 +1,7 @@
 // What the tests of the net layer share: a pump with a guard, connected pairs, recorded outcomes.
 #pragma once
 
+#include "support/fast_peer.hpp"
 #include "support/limits.hpp"
 #include "support/net_peer.hpp"
 
@@ -141,7 +142,15 @@ inline fairway::stream accept(fairway::completion_port& port, fairway::listener&
   return std::move(got.value);
 }
 
-// A stream of Fairway's and a plain socket at its other end.
+// An accepted stream takes its place on the fast path with its first operation.
+inline void take_part(fairway::completion_port& port, fairway::stream& accepted_stream) {
+  outcome ready;
+  accepted_stream.async_wait(fairway::wait_kind::write, ready.record_error());
+  pump(port, [&] { return ready.done(); });
+  REQUIRE(accepted_stream.path() == fairway::path::shared_memory);
+}
+
+// A stream of Fairway's and a plain socket at its other end (over_shared_memory: not plain).
 struct half_pair {
   fairway::stream stream;
   raw_peer peer;
@@ -149,6 +158,13 @@ struct half_pair {
 inline half_pair connect_peer(
     fairway::completion_port& port,
     const fairway::endpoint& local = fairway::endpoint::loopback_v4(0)) {
+  if (over_shared_memory() && local.is_ip()) {
+    auto l = listen(port, local, {.loopback = fairway::loopback::shared_memory});
+    raw_peer peer = raw_peer::connect_fast(l.local_endpoint().value());
+    half_pair made{accept(port, l), std::move(peer)};
+    take_part(port, made.stream);
+    return made;
+  }
   auto l = listen(port, local);
   raw_peer peer = raw_peer::connect(l.local_endpoint().value());
   return {accept(port, l), std::move(peer)};
@@ -162,6 +178,17 @@ struct stream_pair {
 inline stream_pair connect_pair(
     fairway::completion_port& port_a, fairway::completion_port& port_b,
     const fairway::endpoint& local = fairway::endpoint::loopback_v4(0)) {
+  if (over_shared_memory() && local.is_ip()) {
+    auto l = listen(port_a, local, {.loopback = fairway::loopback::shared_memory});
+    fairway::connector dial{port_b, {.loopback = fairway::loopback::shared_memory}};
+    accepted made;
+    dial.async_connect(l.local_endpoint().value(), made.record());
+    pump(port_b, [&] { return made.done(); });
+    REQUIRE(!made.ec);
+    stream_pair both{accept(port_a, l), std::move(made.value)};
+    take_part(port_a, both.a);
+    return both;
+  }
   auto half = connect_peer(port_a, local);
   return {std::move(half.stream),
           fairway::stream::adopt(port_b, half.peer.release()).value()};

@@ -1,5 +1,7 @@
 #include "support/net_peer.hpp"
 
+#include "support/fast_peer.hpp"
+
 #include <boost/asio.hpp>
 #include <boost/system/system_error.hpp>
 
@@ -84,12 +86,14 @@ constexpr int send_flags = 0;
 
 }  // namespace
 
-raw_peer::raw_peer(raw_peer&& other) noexcept : handle_{std::exchange(other.handle_, none)} {}
+raw_peer::raw_peer(raw_peer&& other) noexcept
+    : handle_{std::exchange(other.handle_, none)}, fast_{std::move(other.fast_)} {}
 
 raw_peer& raw_peer::operator=(raw_peer&& other) noexcept {
   if (this != &other) {
     close();
     handle_ = std::exchange(other.handle_, none);
+    fast_ = std::move(other.fast_);
   }
   return *this;
 }
@@ -106,6 +110,13 @@ raw_peer raw_peer::connect(const fairway::endpoint& to) {
   check(::connect(socket_of(made.handle_), address_of(to), static_cast<int>(to.size())) == 0,
         "connect");
   set_blocking(made.handle_, false);
+  return made;
+}
+
+raw_peer raw_peer::connect_fast(const fairway::endpoint& to) {
+  raw_peer made;
+  made.fast_ = std::make_shared<fast_peer>(to);
+  made.handle_ = made.fast_->stream().native_handle();
   return made;
 }
 
@@ -132,6 +143,7 @@ raw_peer raw_peer::accept() {
 }
 
 std::size_t raw_peer::write_some(std::string_view bytes) {
+  if (fast_ != nullptr) return fast_->write_some(bytes);
   const auto sent = ::send(socket_of(handle_), bytes.data(), static_cast<int>(bytes.size()),
                            send_flags);
   if (sent >= 0) return static_cast<std::size_t>(sent);
@@ -140,10 +152,17 @@ std::size_t raw_peer::write_some(std::string_view bytes) {
 }
 
 void raw_peer::write(std::string_view bytes) {
+  while (fast_ != nullptr && !bytes.empty()) {
+    const std::size_t taken = fast_->write_some(bytes);
+    if (taken == 0) break;
+    bytes.remove_prefix(taken);
+    if (bytes.empty()) return;
+  }
   check(write_some(bytes) == bytes.size(), "the bytes do not fit into the socket's buffer");
 }
 
 raw_peer::event raw_peer::read(std::string& into) {
+  if (fast_ != nullptr) return static_cast<event>(fast_->read(into));
   char room[65536];
   const auto got = ::recv(socket_of(handle_), room, sizeof room, 0);
   if (got > 0) {
@@ -160,7 +179,10 @@ void raw_peer::send_to(std::string_view bytes, const fairway::endpoint& to) {
         "sendto");
 }
 
-void raw_peer::shutdown_send() { ::shutdown(socket_of(handle_), 1); }
+void raw_peer::shutdown_send() {
+  if (fast_ != nullptr) return fast_->shutdown_send();
+  ::shutdown(socket_of(handle_), 1);
+}
 
 void raw_peer::set_receive_buffer(int bytes) {
   check(::setsockopt(socket_of(handle_), SOL_SOCKET, SO_RCVBUF,
@@ -170,6 +192,12 @@ void raw_peer::set_receive_buffer(int bytes) {
 
 void raw_peer::close() noexcept {
   if (handle_ == none) return;
+  if (fast_ != nullptr) {
+    handle_ = none;
+    fast_->close();
+    fast_ = nullptr;
+    return;
+  }
 #if defined(_WIN32)
   ::closesocket(socket_of(handle_));
 #else
@@ -179,6 +207,12 @@ void raw_peer::close() noexcept {
 }
 
 void raw_peer::reset() {
+  if (fast_ != nullptr) {
+    handle_ = none;
+    fast_->reset();
+    fast_ = nullptr;
+    return;
+  }
   ::linger now{};
   now.l_onoff = 1;
   check(::setsockopt(socket_of(handle_), SOL_SOCKET, SO_LINGER, reinterpret_cast<char*>(&now),

@@ -7,10 +7,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
 namespace support {
+
+class fast_peer;
 
 class raw_peer {
  public:
@@ -25,6 +28,8 @@ class raw_peer {
 
   // Each throws boost::system::system_error.
   static raw_peer connect(const fairway::endpoint& to);
+  // As connect, but not a plain socket: see fast_peer.hpp.
+  static raw_peer connect_fast(const fairway::endpoint& to);
   static raw_peer listen(const fairway::endpoint& local, int backlog = 128);
   static raw_peer bound(const fairway::endpoint& local);  // a stream socket, neither of the above
   static raw_peer datagram(const fairway::endpoint& local);
@@ -55,6 +60,7 @@ class raw_peer {
  private:
   static constexpr native none = ~native{0};
   native handle_ = none;
+  std::shared_ptr<fast_peer> fast_;  // null: a plain socket
 };
 
 // False, after printing why, when this machine has no ::1.

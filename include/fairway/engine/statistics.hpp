@@ -19,6 +19,8 @@ struct port_statistics {
   std::uint64_t accept_pauses = 0;       // accepting paused because descriptors ran out
   std::uint64_t operations_in_flight = 0;  // started, handler not yet run
   std::uint64_t timers = 0;                // deadlines and timers armed
+  std::uint64_t doorbells_sent = 0;      // wakes of a sleeping peer of a shared-memory stream
+  std::uint64_t doorbells_received = 0;  // notes that such peers sent
 };
 
 }  // namespace fairway

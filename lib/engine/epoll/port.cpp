@@ -181,8 +181,9 @@ void port::on_event(io_object& object, unsigned events) noexcept {
   if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) bits |= readable | read_on;
   if ((events & EPOLLPRI) != 0) bits |= read_on;
   if ((events & (EPOLLHUP | EPOLLERR)) != 0) bits |= writable;
+  constexpr std::uint8_t not_mine = op_waits_for_block | op_held;
   for (io_op* op : object.operations()) {
-    if (op == nullptr || !op->in_backend() || (op->flags & op_waits_for_block) != 0) continue;
+    if (op == nullptr || !op->in_backend() || (op->flags & not_mine) != 0) continue;
     if (op->kind == op_kind::timer || op->kind == op_kind::composite) continue;
     const std::uint32_t wanted = side_of(*op);
     if ((bits & wanted) != 0 || op->kind == op_kind::wait) perform(*op);

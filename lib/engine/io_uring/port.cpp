@@ -292,6 +292,11 @@ void port::wait(time_point until) noexcept {
   flush_overflow();
 }
 
+bool port::has_news() const noexcept {
+  return deferred_ != nullptr || disarm_wanted_ || !wake_armed_ || ring_->unsubmitted() != 0 ||
+         ring_->wants_entry() || !ring_->empty();
+}
+
 // Completions that found the queue full wait in the kernel and come only when asked for.
 void port::flush_overflow() noexcept {
   for (unsigned round = 0; round < 64 && ring_->overflowed(); ++round) {

@@ -55,6 +55,8 @@ class port {
   void wait(time_point until) noexcept;
   void wake() noexcept;
   void shutdown() noexcept;
+  // Looks at the queues alone: there is something to submit, to take or to run.
+  bool has_news() const noexcept;
 
  private:
   // port.cpp: the queues

@@ -1,0 +1,419 @@
+#include "loopback/channel.hpp"
+
+#include "engine/port_core.hpp"
+#include "loopback/link.hpp"
+#include "loopback/service.hpp"
+#include "loopback/tcp.hpp"
+#include "net/objects.hpp"
+
+#include <boost/asio/error.hpp>
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace fairway::detail::shm {
+
+namespace net_error = boost::asio::error;
+
+namespace {
+
+channel& channel_of(const io_object& stream) noexcept {
+  return static_cast<channel&>(*stream.attached);
+}
+
+std::uint64_t total(const io_op& op) noexcept {
+  std::uint64_t sum = 0;
+  for (std::uint32_t i = 0; i < op.vec_count; ++i) sum += op.vecs[i].size;
+  return sum;
+}
+
+}  // namespace
+
+channel::watch::watch(channel& owner, function f, wait_for side) noexcept
+    : handler_base{f, &on_discard}, of{&owner} {
+  op.object = &owner.stream_;
+  op.waiting = side;
+}
+
+channel::channel(io_object& stream, service& where, std::shared_ptr<link> by, const slot_use& use,
+                 side me)
+    : stream_{stream},
+      service_{&where},
+      link_{std::move(by)},
+      use_{use},
+      machine_{use.place(me)},
+      watch_in_{*this, &on_in, wait_for::read},
+      watch_out_{*this, &on_out, wait_for::write} {
+  start = [](io_op& op) noexcept { channel_of(*op.object).begin(op); };
+  cancel = [](io_op& op) noexcept {
+    channel_of(*op.object).end_held(op, net_error::operation_aborted, 0);
+  };
+  block_came = [](io_op& op) noexcept {
+    channel& self = channel_of(*op.object);
+    if (!self.try_in(true)) self.wait();
+  };
+  on_close = [](io_object& o) noexcept { channel_of(o).close(); };
+  destroy = [](io_object& o) noexcept { delete &channel_of(o); };
+  extra[0] = &watch_in_.op;
+  extra[1] = &watch_out_.op;
+  link_->enter(*this);
+}
+
+channel::~channel() { assert(service_ == nullptr && watch_in_.op.idle() && watch_out_.op.idle()); }
+
+// --- operations of the stream ---
+
+void channel::begin(io_op& op) noexcept {
+  op.flags |= op_held;
+  if (&op == stream_.read_side) {
+    in_ = &op;
+    if (try_in(true)) return;
+  } else {
+    out_ = &op;
+    if (try_out(true)) return;
+  }
+  wait();
+}
+
+void channel::end_held(io_op& op, error_code ec, std::size_t bytes) noexcept {
+  if (&op == in_) in_ = nullptr;
+  if (&op == out_) out_ = nullptr;
+  stream_.core->complete(op, ec, bytes);
+}
+
+void channel::wait() noexcept {
+  if (service_ == nullptr || !waits()) return;
+  watch_tcp_ways();
+  if (hot()) {
+    service_->add(*this);
+  } else {
+    service_->park_one(*this);
+  }
+}
+
+bool channel::look() noexcept {
+  bool found = false;
+  if (in_ != nullptr) found |= try_in(false);
+  if (out_ != nullptr) found |= try_out(false);
+  return found;
+}
+
+bool channel::hot() noexcept {
+  if (reads_ring() && machine_.way_in() == way::ring) return true;
+  return out_ != nullptr && machine_.way_out() == way::ring;
+}
+
+// The read side waits for bytes: neither for a buffer nor for an error alone.
+bool channel::reads_ring() const noexcept {
+  if (in_ == nullptr || (in_->flags & op_waits_for_block) != 0) return false;
+  return in_->kind != op_kind::wait || in_->waiting != wait_for::error;
+}
+
+// --- receiving ---
+
+bool channel::try_in(bool ask_tcp) noexcept {
+  io_op& op = *in_;
+  if ((op.flags & op_waits_for_block) != 0) return false;
+  for (;;) {
+    switch (machine_.way_in()) {
+      case way::ring:
+        if (!path_told_) tell_path();
+        return read_ring(op);
+      case way::tcp:
+        if (machine_.tcp() == tcp_end::none) return ask_tcp && read_tcp(op);
+        break;
+      default: return give_verdict(op, verdict::broken);
+    }
+    const verdict v = machine_.judge();
+    if (v != verdict::more) return give_verdict(op, v);
+  }
+}
+
+bool channel::give_verdict(io_op& op, verdict v) noexcept {
+  const error_code none;
+  switch (v) {
+    case verdict::more: return false;
+    case verdict::eof:
+      // A wait for reading ends without an error: a read would not block.
+      end_held(op, op.kind == op_kind::wait ? none : error_code{net_error::eof}, 0);
+      return true;
+    case verdict::reset:
+      end_held(op, op.kind == op_kind::wait ? none : error_code{net_error::connection_reset}, 0);
+      return true;
+    case verdict::broken: break;
+  }
+  link_->distrust();
+  end_held(op, error::peer_broke_the_ring, 0);
+  return true;
+}
+
+bool channel::read_ring(io_op& op) noexcept {
+  if (op.kind == op_kind::wait && op.waiting == wait_for::error) {
+    if (machine_.tcp() == tcp_end::none) return false;
+    end_held(op, {}, 0);
+    return true;
+  }
+  ring_reader& in = machine_.in();
+  if (in.available() == 0) {
+    if (in.broken()) return give_verdict(op, verdict::broken);
+    verdict v = machine_.look_for_end();
+    if (v == verdict::more && in.available() == 0) {
+      if (machine_.tcp() != tcp_end::none) v = machine_.judge();
+      if (v == verdict::more && in.available() == 0) {
+        return receive_shut_ && give_verdict(op, verdict::eof);
+      }
+    }
+    if (v != verdict::more) return give_verdict(op, v);
+  }
+  if (op.kind == op_kind::wait) {
+    end_held(op, {}, 0);
+    return true;
+  }
+  io_vec one{};
+  const io_vec* into = op.vecs;
+  unsigned count = op.vec_count;
+  if (op.kind == op_kind::receive) {
+    op.block = stream_.core->take_block(op);
+    if (op.block == nullptr) return false;  // tried again when one comes back
+    one = {op.block->data(), stream_.core->buffers().block_bytes()};
+    into = &one;
+    count = 1;
+  }
+  const std::size_t got = in.read(into, count);
+  if (in.wake_writer()) ring_peer();
+  end_held(op, {}, got);
+  return true;
+}
+
+bool channel::read_tcp(io_op& op) noexcept {
+  const int fd = static_cast<int>(stream_.handle);
+  if (op.kind == op_kind::wait) {
+    if (op.waiting == wait_for::error || !tcp::readable(fd)) return false;
+    end_held(op, {}, 0);
+    return true;
+  }
+  tcp::outcome got;
+  if (op.kind == op_kind::receive) {
+    if (!tcp::readable(fd)) return false;
+    op.block = stream_.core->take_block(op);
+    if (op.block == nullptr) return false;
+    const io_vec one{op.block->data(), stream_.core->buffers().block_bytes()};
+    got = tcp::receive(fd, &one, 1);
+    if (got.bytes == 0) stream_.core->give_block(*std::exchange(op.block, nullptr));
+  } else {
+    got = tcp::receive(fd, op.vecs, op.vec_count);
+  }
+  stream_.core->counts().kernel_entries.add();
+  tcp_unread_ = false;
+  if (got.bytes != 0) {
+    if (!machine_.received(got.bytes)) return give_verdict(op, verdict::broken);
+    end_held(op, {}, got.bytes);
+    return true;
+  }
+  if (tcp::is_would_block(got.error)) {
+    return receive_shut_ && give_verdict(op, verdict::eof);
+  }
+  machine_.tcp_ended(got.error == 0 ? tcp_end::fin : tcp_end::reset);
+  // What the peer published before its end comes first.
+  if (machine_.way_in() == way::ring) return read_ring(op);
+  return give_verdict(op, machine_.judge());
+}
+
+// --- sending ---
+
+bool channel::try_out(bool ask_tcp) noexcept {
+  io_op& op = *out_;
+  switch (machine_.way_out()) {
+    case way::tcp: return ask_tcp && write_tcp(op);
+    case way::lost:
+      end_held(op, machine_.peer_reset() ? net_error::connection_reset : net_error::broken_pipe, 0);
+      return true;
+    case way::broken: return give_verdict(op, verdict::broken);
+    case way::ring: break;
+  }
+  if (!path_told_) tell_path();
+  if (machine_.shut()) {
+    end_held(op, op.kind == op_kind::wait ? error_code{} : error_code{net_error::broken_pipe}, 0);
+    return true;
+  }
+  ring_writer& out = machine_.out();
+  if (op.kind == op_kind::wait) {
+    if (out.space(1) == 0) return out.broken() && give_verdict(op, verdict::broken);
+    end_held(op, {}, 0);
+    return true;
+  }
+  const std::size_t put = out.write(op.vecs, op.vec_count);
+  if (put == 0) return out.broken() && give_verdict(op, verdict::broken);
+  if (out.wake_reader()) ring_peer();
+  end_held(op, {}, put);
+  return true;
+}
+
+bool channel::write_tcp(io_op& op) noexcept {
+  const int fd = static_cast<int>(stream_.handle);
+  stream_.core->counts().kernel_entries.add();
+  if (op.kind == op_kind::wait) {
+    if (!tcp::writable(fd)) return false;
+    end_held(op, {}, 0);
+    return true;
+  }
+  const tcp::outcome put = tcp::send(fd, op.vecs, op.vec_count);
+  if (tcp::is_would_block(put.error)) return false;
+  machine_.sent(put.bytes);
+  end_held(op, tcp::as_error(put.error), put.bytes);
+  return true;
+}
+
+std::uint64_t channel::space_wanted() const noexcept {
+  const std::uint64_t capacity = use_.in->shape().ring_bytes;
+  if (out_->kind == op_kind::wait) return 1;
+  return std::clamp<std::uint64_t>(total(*out_), 1, capacity / 4);
+}
+
+// --- waiting ---
+
+void channel::arm() noexcept {
+  if (in_ != nullptr) machine_.arm_data();
+  if (out_ != nullptr && machine_.way_out() == way::ring) machine_.arm_space(space_wanted());
+  armed_ = true;
+  // Whoever sleeps is to hear when TCP ends.
+  if (waits() && !tcp_unread_ && machine_.tcp() == tcp_end::none) start_watch(watch_in_);
+}
+
+void channel::disarm() noexcept {
+  if (!std::exchange(armed_, false)) return;
+  machine_.in().disarm();
+  machine_.out().disarm();
+}
+
+// What still goes by TCP is found by the backend.
+void channel::watch_tcp_ways() noexcept {
+  if (in_ != nullptr && !tcp_unread_ && machine_.way_in() == way::tcp) start_watch(watch_in_);
+  if (out_ != nullptr && machine_.way_out() == way::tcp) start_watch(watch_out_);
+}
+
+void channel::start_watch(watch& which) noexcept {
+  if (!which.op.idle() || stream_.closing) return;
+  port_core& core = *stream_.core;
+  const wait_for side = which.op.waiting;
+  core.attach_background(which.op, &which);
+  which.op.kind = op_kind::wait;
+  which.op.waiting = side;
+  core.start(which.op);
+}
+
+void channel::on_discard(handler_base*, io_op& op) { finish(op); }
+
+// TCP has something: bytes before the switch, else its end.
+void channel::on_in(handler_base* base, io_op& op) {
+  channel& self = *static_cast<watch*>(base)->of;
+  port_core& core = *self.stream_.core;
+  core.retain(self.stream_);
+  const error_code ec = op.result.ec;
+  finish(op);
+  if (self.service_ != nullptr) {
+    if (ec != net_error::operation_aborted) {
+      if (self.machine_.way_in() == way::ring) {
+        self.look_at_tcp_end();
+      } else if (self.in_ == nullptr) {
+        self.tcp_unread_ = true;  // for the next read
+      }
+    }
+    if (self.in_ != nullptr) self.try_in(true);
+    if (self.out_ != nullptr) self.try_out(false);
+    self.wait();
+  }
+  core.release(self.stream_);
+}
+
+void channel::on_out(handler_base* base, io_op& op) {
+  channel& self = *static_cast<watch*>(base)->of;
+  port_core& core = *self.stream_.core;
+  core.retain(self.stream_);
+  finish(op);
+  if (self.service_ != nullptr) {
+    if (self.out_ != nullptr) self.try_out(true);
+    self.wait();
+  }
+  core.release(self.stream_);
+}
+
+// After the switch TCP carries nothing more: whatever can be read is its end, or a lie.
+void channel::look_at_tcp_end() noexcept {
+  std::byte room[16];
+  const io_vec one{room, sizeof room};
+  const tcp::outcome got = tcp::receive(static_cast<int>(stream_.handle), &one, 1);
+  stream_.core->counts().kernel_entries.add();
+  if (tcp::is_would_block(got.error)) return;
+  if (got.bytes != 0) {
+    machine_.received(got.bytes);
+    machine_.tcp_ended(tcp_end::reset);
+    link_->distrust();
+    return;
+  }
+  machine_.tcp_ended(got.error == 0 ? tcp_end::fin : tcp_end::reset);
+}
+
+void channel::woken() noexcept {
+  look();
+  wait();
+}
+
+void channel::link_ended() noexcept {
+  if (machine_.tcp() == tcp_end::none && machine_.way_in() == way::ring) look_at_tcp_end();
+  woken();
+}
+
+void channel::tell_path() noexcept {
+  path_told_ = true;
+  set_path(stream_, path::shared_memory, path_reason::none);
+}
+
+void channel::ring_peer() noexcept {
+  if (link_ != nullptr) link_->ring(use_);
+}
+
+// --- ending ---
+
+result<void> channel::shutdown(bool receive, bool send) noexcept {
+  if (service_ == nullptr) return error_code{net_error::bad_descriptor};
+  if (send) {
+    if (machine_.shutdown_send() == shutdown_answer::by_tcp) {
+      if (const int failed = tcp::shutdown_send(static_cast<int>(stream_.handle)); failed != 0) {
+        return tcp::as_error(failed);
+      }
+    } else if (machine_.wake_peer()) {
+      ring_peer();
+    }
+    if (out_ != nullptr) try_out(true);
+  }
+  if (receive) {
+    receive_shut_ = true;
+    if (in_ != nullptr) try_in(true);
+  }
+  return boost::outcome_v2::success();
+}
+
+bool channel::leave() noexcept {
+  if (!machine_.revoke() || !watch_in_.op.idle() || !watch_out_.op.idle()) return false;
+  close();
+  return true;
+}
+
+void channel::close() noexcept {
+  if (service_ == nullptr) return;
+  service_->remove(*this);
+  const bool claimed = !machine_.revoke();
+  if (claimed) {
+    const auto how = machine_.close(tcp::closes_by_reset(static_cast<int>(stream_.handle)));
+    if (machine_.wake_peer()) ring_peer();
+    if (how.reset || how.quiet) tcp::reset_when_closed(static_cast<int>(stream_.handle));
+    machine_.release();
+  }
+  link_->leave(*this, claimed);
+  link_ = nullptr;
+  service_ = nullptr;
+}
+
+}  // namespace fairway::detail::shm

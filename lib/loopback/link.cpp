@@ -1,0 +1,201 @@
+#include "loopback/link.hpp"
+
+#include "engine/port_core.hpp"
+#include "loopback/channel.hpp"
+#include "loopback/service.hpp"
+#include "loopback/system.hpp"
+#include "net/socket.hpp"
+
+#include <fairway/engine/detail/handle.hpp>
+
+#include <boost/asio/error.hpp>
+
+#include <new>
+#include <utility>
+
+namespace fairway::detail::shm {
+
+namespace {
+
+constexpr std::uint32_t slots_at_first = 16;
+constexpr std::size_t arenas_max = 256;
+// What one look at a link may take from it.
+constexpr unsigned messages_max = 64;
+
+}  // namespace
+
+// The socket, watched by the port.
+struct link::wire final : io_object, handler_base {
+  wire(service& where, link& link_of, int fd)
+      : io_object{where.core(), &destroy_it}, handler_base{&on_ready, &on_discard}, of{&link_of} {
+    handle = static_cast<native_handle>(fd);
+    watching.object = this;
+    read_side = &watching;
+  }
+  static void destroy_it(io_object* object) noexcept { delete static_cast<wire*>(object); }
+  static void on_discard(handler_base*, io_op& op) { finish(op); }
+  static void on_ready(handler_base* base, io_op& op) {
+    auto& self = *static_cast<wire*>(base);
+    port_core& owner = *self.core;
+    owner.retain(self);
+    const bool aborted = op.result.ec == boost::asio::error::operation_aborted;
+    finish(op);
+    if (self.of != nullptr && !self.closing) {
+      if (!aborted) self.of->on_readable();
+      if (self.of != nullptr) self.of->watch();
+    }
+    owner.release(self);
+  }
+
+  link* of;  // null once the link is gone
+  io_op watching{op_kind::wait};
+};
+
+std::shared_ptr<link> link::make(service& where, int fd, side me) {
+  try {
+    auto made = std::make_shared<link>(where, me);
+    made->wire_ = new wire{where, *made, fd};
+    where.keep(made);
+    made->watch();
+    return made;
+  } catch (...) {
+    sockets::close(static_cast<native_handle>(fd));
+    throw;
+  }
+}
+
+link::~link() {
+  if (wire_ == nullptr) return;
+  wire_->of = nullptr;
+  drop_object(wire_);
+}
+
+bool link::is_open() const noexcept { return wire_ != nullptr && !wire_->closing; }
+
+void link::watch() noexcept {
+  if (!is_open() || !wire_->watching.idle()) return;
+  port_core& core = service_.core();
+  core.attach_background(wire_->watching, wire_);
+  wire_->watching.kind = op_kind::wait;
+  wire_->watching.waiting = wait_for::read;
+  core.start(wire_->watching);
+}
+
+link::member* link::member_of(const slot_use& use) noexcept {
+  for (member& m : members_) {
+    if (m.at == use.in) return &m;
+  }
+  return nullptr;
+}
+
+void link::enter(channel& c) {
+  if (member* m = member_of(c.use())) m->channels[c.use().slot] = &c;
+}
+
+void link::leave(channel& c, bool claimed) noexcept {
+  if (member* m = member_of(c.use())) m->channels[c.use().slot] = nullptr;
+  if (me_ == side::connector) pool_.give(c.use(), claimed);
+}
+
+void link::ring(const slot_use& use) noexcept {
+  const std::uint64_t bit = std::uint64_t(1) << use.slot;
+  use.in->header().rung[index_of(other(me_))].fetch_or(bit, std::memory_order_release);
+  service_.core().counts().doorbells_sent.add();
+  if (is_open()) system::send_note(static_cast<int>(wire_->handle), system::note::bell);
+}
+
+void link::on_readable() noexcept {
+  for (unsigned i = 0; i < messages_max && is_open(); ++i) {
+    const system::message got = system::receive(static_cast<int>(wire_->handle));
+    switch (got.what) {
+      case system::note::nothing: return answer_bells();
+      case system::note::bell: service_.core().counts().doorbells_received.add(); break;
+      case system::note::refused: wanted_ = false; break;
+      case system::note::arena: take_arena(got.memory); break;
+      case system::note::end: return ended();
+    }
+  }
+  answer_bells();
+}
+
+void link::answer_bells() noexcept {
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    word& rung = members_[i].at->header().rung[index_of(me_)];
+    // Relaxed first: the exchange, which orders, is for when there is something.
+    if (rung.load(std::memory_order_relaxed) == 0) continue;
+    const std::uint64_t bits = rung.exchange(0, std::memory_order_acq_rel);
+    for (std::size_t slot = 0; slot < members_[i].channels.size(); ++slot) {
+      channel* const c = members_[i].channels[slot];
+      if ((bits >> slot & 1) != 0 && c != nullptr) c->woken();
+    }
+  }
+}
+
+// The other process has gone, or its port: TCP tells each channel the same.
+void link::ended() noexcept {
+  for (std::size_t i = 0; i < members_.size(); ++i) {
+    for (channel* c : members_[i].channels) {
+      if (c != nullptr) c->link_ended();
+    }
+  }
+  service_.core().close(*wire_);
+}
+
+slot_use link::take_slot(path_reason& why) {
+  if (slot_use use = pool_.take()) return use;
+  if (members_.size() >= arenas_max) {
+    why = path_reason::no_memory;
+    return {};
+  }
+  const arena_shape shape{members_.empty() ? slots_at_first : slots_max, ring_bytes_usual};
+  auto [made, memory] = system::make_arena(shape, why);
+  if (made == nullptr) return {};
+  made->initialise();
+  const bool sent = system::send_arena(static_cast<int>(wire_->handle), memory, shape);
+  system::close_memory(memory);
+  if (!sent) {
+    why = path_reason::refused_by_system;
+    return {};
+  }
+  members_.push_back({made, std::vector<channel*>(shape.slots)});
+  pool_.add(std::move(made));
+  members_.front().at->header().arenas.store(members_.size(), std::memory_order_release);
+  return pool_.take();
+}
+
+void link::take_arena(int memory) {
+  try {
+    path_reason why{};
+    if (me_ == side::acceptor && trusted_ && members_.size() < arenas_max) {
+      if (auto mapped = system::map_arena(memory, why)) {
+        members_.push_back({mapped, std::vector<channel*>(mapped->shape().slots)});
+      } else if (why == path_reason::peer_broke_rules) {
+        distrust();
+      }
+    }
+  } catch (const std::bad_alloc&) {
+    // The offers in it will not be found: TCP.
+  }
+  system::close_memory(memory);
+}
+
+void link::collect(offer_book& book, const std::shared_ptr<link>& self) {
+  if (!is_open() || !trusted_) return;
+  // Arenas that were sent before the connection that is being matched.
+  const bool more = members_.empty() ||
+                    members_.front().at->header().arenas.load(std::memory_order_acquire) >
+                        members_.size();
+  if (more) on_readable();
+  for (const member& m : members_) {
+    collect_offers(m.at, [&](slot_use use, const address_pair& ends) {
+      book.add(ends, {std::move(use), self});
+    });
+  }
+}
+
+void link::refuse_offers() noexcept {
+  wanted_ = false;
+  if (is_open()) system::send_note(static_cast<int>(wire_->handle), system::note::refused);
+}
+
+}  // namespace fairway::detail::shm

@@ -1,0 +1,279 @@
+#include "loopback/fast_path.hpp"
+
+#include "engine/port_core.hpp"
+#include "loopback/channel.hpp"
+#include "loopback/link.hpp"
+#include "loopback/offer_book.hpp"
+#include "loopback/service.hpp"
+#include "loopback/system.hpp"
+#include "net/objects.hpp"
+#include "net/socket.hpp"
+
+#include <boost/asio/error.hpp>
+
+#include <memory>
+#include <new>
+#include <utility>
+
+namespace fairway::detail::shm {
+
+namespace {
+
+// Offers that a listener remembers until their connections are accepted, of all processes.
+constexpr std::size_t offers_max = 16'384;
+constexpr std::size_t links_max = 1'024;
+constexpr unsigned links_at_once = 64;
+
+std::string name_of(const address& at) { return "fairway-loopback-1-" + at.text(); }
+
+// A listener's end: the socket with its name, the processes that connected to it, their offers.
+struct rendezvous final : io_attachment {
+  struct door final : io_object, handler_base {
+    door(port_core& owner, rendezvous& behind, int fd)
+        : io_object{owner, &destroy_it},
+          handler_base{&on_ready, [](handler_base*, io_op& op) { finish(op); }},
+          of{&behind} {
+      handle = static_cast<native_handle>(fd);
+      watching.object = this;
+      read_side = &watching;
+    }
+    static void destroy_it(io_object* object) noexcept { delete static_cast<door*>(object); }
+    static void on_ready(handler_base* base, io_op& op);
+    void watch() noexcept;
+
+    rendezvous* of;  // null once the listener is gone
+    io_op watching{op_kind::wait};
+  };
+
+  explicit rendezvous(port_core& owner) : where{service::of(owner)}, book{offers_max} {
+    on_close = [](io_object& o) noexcept { static_cast<rendezvous*>(o.attached)->close(); };
+    destroy = [](io_object& o) noexcept { delete static_cast<rendezvous*>(o.attached); };
+  }
+  ~rendezvous() {
+    if (entry == nullptr) return;
+    entry->of = nullptr;
+    drop_object(entry);
+  }
+  void close() noexcept {
+    if (entry != nullptr && entry->core != nullptr) entry->core->close(*entry);
+    for (const auto& l : links) l->refuse_offers();
+    open = false;
+  }
+  void drain() noexcept;
+
+  service& where;
+  door* entry = nullptr;
+  bool open = true;
+  std::vector<std::shared_ptr<link>> links;
+  offer_book book;
+};
+
+void rendezvous::door::on_ready(handler_base* base, io_op& op) {
+  auto& self = *static_cast<door*>(base);
+  port_core& owner = *self.core;
+  owner.retain(self);
+  finish(op);
+  if (self.of != nullptr && !self.closing) {
+    self.of->drain();
+    self.watch();
+  }
+  owner.release(self);
+}
+
+void rendezvous::door::watch() noexcept {
+  core->attach_background(watching, this);
+  watching.kind = op_kind::wait;
+  watching.waiting = wait_for::read;
+  core->start(watching);
+}
+
+void rendezvous::drain() noexcept {
+  std::erase_if(links, [&](const auto& l) {
+    if (!l->is_open()) book.drop(l.get());
+    return !l->is_open();
+  });
+  for (unsigned i = 0; i < links_at_once; ++i) {
+    const int fd = system::accept_peer(static_cast<int>(entry->handle));
+    if (fd < 0) return;
+    if (links.size() >= links_max) {
+      system::close_memory(fd);
+      continue;
+    }
+    try {
+      links.push_back(link::make(where, fd, side::acceptor));
+    } catch (const std::bad_alloc&) {
+      return;
+    }
+  }
+}
+
+void match_offer(rendezvous& at, io_object& stream) {
+  const auto remote = sockets::remote_endpoint(stream.handle);
+  const auto local = sockets::local_endpoint(stream.handle);
+  if (!remote || !local || !remote.value().is_loopback()) {
+    return set_path(stream, path::tcp, path_reason::not_loopback);
+  }
+  at.drain();
+  for (const auto& l : at.links) l->collect(at.book, l);
+  found_offer found =
+      at.book.take({address_of(remote.value()), address_of(local.value())});
+  if (!found.use) return set_path(stream, path::tcp, path_reason::peer_did_not_ask);
+  if (stream.core != &at.where.core()) {
+    return set_path(stream, path::tcp, path_reason::other_port);
+  }
+  stream.attached = new channel{stream, at.where, found.from, found.use, side::acceptor};
+  set_path(stream, path::tcp, path_reason::not_yet);
+}
+
+}  // namespace
+
+void open_rendezvous(io_object& listener) noexcept {
+  try {
+    const auto local = sockets::local_endpoint(listener.handle);
+    if (!local || !local.value().is_ip()) {
+      return set_path(listener, path::local, path_reason::not_tcp);
+    }
+    const bool any = local.value().address().is_unspecified();
+    if (!any && !local.value().is_loopback()) {
+      return set_path(listener, path::tcp, path_reason::not_loopback);
+    }
+    auto made = std::make_unique<rendezvous>(*listener.core);
+    path_reason why{};
+    const int fd = system::listen_at(name_of(address_of(local.value())), why);
+    if (fd < 0) return set_path(listener, path::tcp, why);
+    made->entry = new (std::nothrow) rendezvous::door{*listener.core, *made, fd};
+    if (made->entry == nullptr) {
+      system::close_memory(fd);
+      return set_path(listener, path::tcp, path_reason::no_memory);
+    }
+    made->entry->watch();
+    // The listener's own operation goes on being one of its operations.
+    if (listener.attached != nullptr) made->extra[0] = listener.attached->extra[0];
+    listener.attached = made.release();
+  } catch (const std::bad_alloc&) {
+    set_path(listener, path::tcp, path_reason::no_memory);
+  }
+}
+
+void match(io_object& listener, io_object& stream) noexcept {
+  if (listener.attached->destroy == nullptr) {
+    return set_path(stream, path::tcp, static_cast<path_reason>(listener.net_reason));
+  }
+  try {
+    match_offer(static_cast<rendezvous&>(*listener.attached), stream);
+  } catch (const std::bad_alloc&) {
+    set_path(stream, path::tcp, path_reason::no_memory);
+  }
+}
+
+struct offer {
+  service& where;
+  std::shared_ptr<link> by;
+  slot_use use;
+  bool source_chosen;
+};
+
+namespace {
+
+// The link to whoever listens at `target`: at its own name, or at the any address of its port.
+std::shared_ptr<link> link_to(service& where, const address& target, path_reason& why) {
+  const address any4 = any_of(target, 4);
+  const address any6 = any_of(target, 6);
+  for (const address& at : {target, any4, any6}) {
+    if (&at == &any4 && target.name >> 32 == 6) continue;
+    const std::string name = name_of(at);
+    if (auto known = where.find(name); known != nullptr && known->takes_offers()) return known;
+    const int fd = system::connect_to(name, why);
+    if (fd < 0) {
+      if (why != path_reason::peer_did_not_ask) return nullptr;
+      continue;
+    }
+    auto made = link::make(where, fd, side::connector);
+    where.name(name, made);
+    return made;
+  }
+  return nullptr;
+}
+
+offer* offer_from(io_object& stream, const endpoint& target, bool bound, path_reason& why) {
+  const endpoint to = reached(target);
+  if (!to.is_loopback()) {
+    why = path_reason::not_loopback;
+    return nullptr;
+  }
+  service& where = service::of(*stream.core);
+  auto by = link_to(where, address_of(to), why);
+  if (by == nullptr) return nullptr;
+  auto made = std::make_unique<offer>(offer{where, by, by->take_slot(why), !bound});
+  if (!made->use) return nullptr;
+  const int fd = static_cast<int>(stream.handle);
+  if (!bound) {
+    // From 127.0.0.1 also to 127.9.9.9, as the system chooses.
+    const endpoint from = to.family() == endpoint_family::v4 ? endpoint::loopback_v4(0)
+                          : to.address().to_v6().is_v4_mapped()
+                              ? endpoint::parse("[::ffff:127.0.0.1]:0").value()
+                              : endpoint::loopback_v6(0);
+    if (!system::bind_source(fd, from)) {
+      by->give_slot(made->use, false);
+      why = path_reason::no_source_port;
+      return nullptr;
+    }
+  }
+  const auto source = sockets::local_endpoint(stream.handle);
+  if (!source) {
+    by->give_slot(made->use, false);
+    why = path_reason::refused_by_system;
+    return nullptr;
+  }
+  slot_pool::offer(made->use, {address_of(source.value()), address_of(to)});
+  return made.release();
+}
+
+}  // namespace
+
+offer* make_offer(io_object& stream, const endpoint& target, bool bound) noexcept {
+  path_reason why = path_reason::peer_did_not_ask;
+  try {
+    if (offer* made = offer_from(stream, target, bound, why)) return made;
+  } catch (const std::bad_alloc&) {
+    why = path_reason::no_memory;
+  }
+  set_path(stream, path::tcp, why);
+  return nullptr;
+}
+
+void connected(offer* given, io_object& stream) noexcept {
+  const std::unique_ptr<offer> made{given};
+  if (made->source_chosen) system::allow_reuse(static_cast<int>(stream.handle), true);
+  try {
+    auto attached = std::make_unique<channel>(stream, made->where, made->by, made->use,
+                                              side::connector);
+    attached->machine().connected();
+    stream.attached = attached.release();
+    set_path(stream, path::tcp, path_reason::not_yet);
+  } catch (const std::bad_alloc&) {
+    switch_machine{made->use.place(side::connector)}.revoke();
+    made->by->give_slot(made->use, false);
+    set_path(stream, path::tcp, path_reason::no_memory);
+  }
+}
+
+void withdraw(offer* given) noexcept {
+  const std::unique_ptr<offer> made{given};
+  if (made == nullptr) return;
+  // Nobody has claimed it: the connect is not known to have succeeded.
+  const bool free = switch_machine{made->use.place(side::connector)}.revoke();
+  made->by->give_slot(made->use, !free);
+}
+
+bool chose_source(const offer& made) noexcept { return made.source_chosen; }
+
+result<void> shutdown(io_object& stream, bool receive, bool send) noexcept {
+  return static_cast<channel&>(*stream.attached).shutdown(receive, send);
+}
+
+bool leave(io_object& stream) noexcept {
+  return static_cast<channel&>(*stream.attached).leave();
+}
+
+}  // namespace fairway::detail::shm

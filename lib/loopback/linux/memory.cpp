@@ -1,0 +1,132 @@
+#include "loopback/system.hpp"
+
+#include <atomic>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+namespace fairway::detail::shm::system {
+
+namespace {
+
+constexpr int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+std::atomic<std::size_t> budget{budget_usual};
+std::atomic<std::size_t> in_use{0};
+
+// Relaxed in both: counts that order nothing.
+bool reserve(std::size_t bytes) noexcept {
+  const std::size_t before = in_use.fetch_add(bytes, std::memory_order_relaxed);
+  if (before + bytes <= budget.load(std::memory_order_relaxed)) return true;
+  in_use.fetch_sub(bytes, std::memory_order_relaxed);
+  return false;
+}
+
+void unmap(void* base, std::size_t bytes) noexcept {
+  ::munmap(base, bytes);
+  in_use.fetch_sub(bytes, std::memory_order_relaxed);  // as in reserve
+}
+
+path_reason reason_of(int error) noexcept {
+  return error == EMFILE || error == ENFILE ? path_reason::no_descriptors : path_reason::no_memory;
+}
+
+std::shared_ptr<arena> map(int memory, const arena_shape& shape, path_reason& why) {
+  void* const base =
+      ::mmap(nullptr, shape.total(), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
+  if (base == MAP_FAILED) {
+    in_use.fetch_sub(shape.total(), std::memory_order_relaxed);  // as in reserve
+    why = path_reason::no_memory;
+    return nullptr;
+  }
+  try {
+    return std::make_shared<arena>(base, shape, &unmap);
+  } catch (...) {
+    unmap(base, shape.total());
+    throw;
+  }
+}
+
+// F_GET_SEALS answers for huge pages as well, whose faults can fail: only tmpfs is taken.
+bool is_sealed_memory(int memory) noexcept {
+  struct statfs system {};
+  if (::fstatfs(memory, &system) != 0 || system.f_type != TMPFS_MAGIC) return false;
+  const int has = ::fcntl(memory, F_GET_SEALS);
+  return has >= 0 && (has & seals) == seals;
+}
+
+}  // namespace
+
+bool one_processor() noexcept {
+  cpu_set_t allowed;
+  return ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) < 2;
+}
+
+void set_budget(std::size_t bytes) noexcept {
+  budget.store(bytes, std::memory_order_relaxed);  // as in reserve
+}
+
+std::size_t memory_in_use() noexcept {
+  return in_use.load(std::memory_order_relaxed);  // as in reserve
+}
+
+std::pair<std::shared_ptr<arena>, int> make_arena(const arena_shape& shape, path_reason& why) {
+  if (!reserve(shape.total())) {
+    why = path_reason::no_memory;
+    return {nullptr, -1};
+  }
+  const int memory = ::memfd_create("fairway-loopback", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  const auto size = static_cast<off_t>(shape.total());
+  // Backed now: memory that is not there would be a SIGBUS later (ftruncate promises nothing).
+  if (memory < 0 || ::fallocate(memory, 0, 0, size) != 0 ||
+      ::fcntl(memory, F_ADD_SEALS, seals) != 0) {
+    why = reason_of(errno);
+    in_use.fetch_sub(shape.total(), std::memory_order_relaxed);  // as in reserve
+    close_memory(memory);
+    return {nullptr, -1};
+  }
+  auto mapped = map(memory, shape, why);
+  if (mapped == nullptr) close_memory(memory);
+  return {std::move(mapped), mapped == nullptr ? -1 : memory};
+}
+
+std::shared_ptr<arena> map_arena(int memory, path_reason& why) {
+  why = path_reason::peer_broke_rules;
+  struct stat info {};
+  // The plain fields at the head of arena_header.
+  struct {
+    std::uint64_t magic;
+    std::uint32_t version;
+    std::uint32_t slots;
+    std::uint64_t ring_bytes;
+  } header{};
+  if (!is_sealed_memory(memory) || ::fstat(memory, &info) != 0 ||
+      ::pread(memory, &header, sizeof header, 0) != sizeof header) {
+    return nullptr;
+  }
+  const arena_shape shape{header.slots, header.ring_bytes};
+  if (header.magic != arena_magic || header.version != protocol_version) {
+    why = path_reason::other_version;
+    return nullptr;
+  }
+  if (!shape.valid() || static_cast<std::size_t>(info.st_size) != shape.total()) return nullptr;
+  if (!reserve(shape.total())) {
+    why = path_reason::no_memory;
+    return nullptr;
+  }
+  auto mapped = map(memory, shape, why);
+  if (mapped != nullptr && !mapped->matches()) return nullptr;
+  return mapped;
+}
+
+void close_memory(int memory) noexcept {
+  if (memory >= 0) ::close(memory);
+}
+
+}  // namespace fairway::detail::shm::system

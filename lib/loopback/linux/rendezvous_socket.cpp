@@ -1,0 +1,208 @@
+#include "loopback/system.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+namespace fairway::detail::shm::system {
+
+namespace {
+
+// Entries of processes that have gone stay in the backlog until they are taken out.
+constexpr int backlog = 64;
+
+struct arena_message {
+  char what;
+  char padding[3];
+  std::uint32_t version;
+};
+
+socklen_t abstract_name(sockaddr_un& at, const std::string& name) noexcept {
+  at.sun_family = AF_UNIX;
+  // The zero byte in front makes the name abstract (unix(7)): it is scoped by the network
+  // namespace, as loopback is, and goes with its socket.
+  const std::size_t size = std::min(name.size(), sizeof at.sun_path - 1);
+  std::memcpy(at.sun_path + 1, name.data(), size);
+  return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + size);
+}
+
+int unix_socket() noexcept {
+  return ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+}
+
+path_reason reason_of(int error) noexcept {
+  switch (error) {
+    case EMFILE:
+    case ENFILE: return path_reason::no_descriptors;
+    case ENOMEM:
+    case ENOBUFS: return path_reason::no_memory;
+    case EACCES:
+    case EPERM: return path_reason::access_denied;
+    case EADDRINUSE: return path_reason::name_taken;
+    case ECONNREFUSED:
+    case ENOENT: return path_reason::peer_did_not_ask;
+    default: return path_reason::refused_by_system;
+  }
+}
+
+// Users that a namespace does not know all look like this one (user_namespaces(7)).
+uid_t overflow_user() {
+  static const uid_t user = [] {
+    uid_t read = 65534;
+    std::ifstream file{"/proc/sys/kernel/overflowuid"};
+    file >> read;
+    return read;
+  }();
+  return user;
+}
+
+bool same_user(int fd) {
+  ucred peer{};
+  socklen_t size = sizeof peer;
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+  return peer.uid == ::geteuid() && peer.uid != overflow_user();
+}
+
+int failed(int fd, path_reason& why) noexcept {
+  why = reason_of(errno);
+  if (fd >= 0) ::close(fd);
+  return -1;
+}
+
+}  // namespace
+
+int listen_at(const std::string& name, path_reason& why) noexcept {
+  const int fd = unix_socket();
+  if (fd < 0) return failed(fd, why);
+  sockaddr_un at{};
+  const socklen_t size = abstract_name(at, name);
+  if (::bind(fd, reinterpret_cast<const sockaddr*>(&at), size) != 0 ||
+      ::listen(fd, backlog) != 0) {
+    return failed(fd, why);
+  }
+  return fd;
+}
+
+int accept_peer(int listening) noexcept {
+  for (int i = 0; i < backlog; ++i) {
+    const int fd = ::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (fd < 0) return -1;
+    if (same_user(fd)) return fd;
+    ::close(fd);
+  }
+  return -1;
+}
+
+int connect_to(const std::string& name, path_reason& why) noexcept {
+  const int fd = unix_socket();
+  if (fd < 0) return failed(fd, why);
+  sockaddr_un at{};
+  const socklen_t size = abstract_name(at, name);
+  if (::connect(fd, reinterpret_cast<const sockaddr*>(&at), size) != 0) return failed(fd, why);
+  if (!same_user(fd)) {
+    why = path_reason::other_user;
+    ::close(fd);
+    return -1;
+  }
+  return fd;
+}
+
+bool send_arena(int link, int memory, const arena_shape&) noexcept {
+  arena_message text{};
+  text.what = static_cast<char>(note::arena);
+  text.version = protocol_version;
+  iovec piece{&text, sizeof text};
+  alignas(cmsghdr) char room[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &piece;
+  message.msg_iovlen = 1;
+  message.msg_control = room;
+  message.msg_controllen = sizeof room;
+  cmsghdr* const rights = CMSG_FIRSTHDR(&message);
+  rights->cmsg_level = SOL_SOCKET;
+  rights->cmsg_type = SCM_RIGHTS;
+  rights->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(rights), &memory, sizeof memory);
+  return ::sendmsg(link, &message, MSG_DONTWAIT | MSG_NOSIGNAL) == sizeof text;
+}
+
+// A link that takes no more has a note that the peer has not read; one that is broken ends.
+void send_note(int link, note what) noexcept {
+  const char text = static_cast<char>(what);
+  [[maybe_unused]] const auto sent = ::send(link, &text, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+message receive(int link) noexcept {
+  arena_message text{};
+  iovec piece{&text, sizeof text};
+  // Room for more than one, so that a peer that sends many cannot leave some open unseen.
+  constexpr std::size_t memories_max = 4;
+  alignas(cmsghdr) char room[CMSG_SPACE(sizeof(int) * memories_max)] = {};
+  msghdr header{};
+  header.msg_iov = &piece;
+  header.msg_iovlen = 1;
+  header.msg_control = room;
+  header.msg_controllen = sizeof room;
+  ssize_t got = 0;
+  do {
+    got = ::recvmsg(link, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return {errno == EAGAIN ? note::nothing : note::end};
+  message found;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&header); c != nullptr; c = CMSG_NXTHDR(&header, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    for (std::size_t at = 0; CMSG_LEN(at + sizeof(int)) <= c->cmsg_len; at += sizeof(int)) {
+      int one = -1;
+      std::memcpy(&one, CMSG_DATA(c) + at, sizeof one);
+      if (found.memory < 0) {
+        found.memory = one;
+      } else {
+        ::close(one);
+      }
+    }
+  }
+  if (got == 0) return {note::end};
+  const bool arena_came = text.what == static_cast<char>(note::arena) && got == sizeof text &&
+                          text.version == protocol_version && found.memory >= 0;
+  if (arena_came) {
+    found.what = note::arena;
+    return found;
+  }
+  close_memory(found.memory);
+  return {text.what == static_cast<char>(note::refused) ? note::refused : note::bell};
+}
+
+bool bind_source(int socket, const endpoint& where) noexcept {
+  constexpr unsigned first = 32768;  // the range that the system takes its own from by default
+  constexpr unsigned count = 28232;
+  constexpr unsigned tries = 4;
+  allow_reuse(socket, true);
+  for (unsigned i = 0; i < tries; ++i) {
+    unsigned random = 0;
+    if (::getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random) break;
+    const endpoint at = where.with_port(static_cast<std::uint16_t>(first + random % count));
+    const auto* address = static_cast<const sockaddr*>(at.data());
+    if (::bind(socket, address, static_cast<socklen_t>(at.size())) == 0) {
+      // With the option on, another user could bind the port as well and connect first.
+      allow_reuse(socket, false);
+      return true;
+    }
+  }
+  allow_reuse(socket, false);
+  return false;
+}
+
+void allow_reuse(int socket, bool allow) noexcept {
+  const int value = allow ? 1 : 0;
+  ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &value, sizeof value);
+}
+
+}  // namespace fairway::detail::shm::system

@@ -1,0 +1,134 @@
+#include "loopback/service.hpp"
+
+#include "loopback/channel.hpp"
+#include "loopback/link.hpp"
+#include "loopback/system.hpp"
+
+#include <algorithm>
+
+namespace fairway::detail::shm {
+
+namespace {
+
+// About what it costs to be woken by another process, and so what looking may cost.
+constexpr std::chrono::microseconds window_usual{50};
+constexpr unsigned misses_max = 4;
+// A channel without a find for that many finds of others is parked alone.
+constexpr std::uint64_t finds_of_others_max = 512;
+
+}  // namespace
+
+service& service::of(port_core& core) {
+  if (core.hook() == nullptr) core.set_hook(*new service{core});
+  return static_cast<service&>(*core.hook());
+}
+
+service::service(port_core& core)
+    : core_{core},
+      window_max_{system::one_processor() ? duration::zero() : duration{window_usual}},
+      window_{window_max_} {
+  hot = [](const poll_hook& h) noexcept {
+    return static_cast<const service&>(h).first_ != nullptr;
+  };
+  look = [](poll_hook& h) noexcept { return static_cast<service&>(h).look_at_all(); };
+  window = [](const poll_hook& h) noexcept { return static_cast<const service&>(h).window_; };
+  missed = [](poll_hook& h) noexcept {
+    auto& s = static_cast<service&>(h);
+    s.window_ = ++s.misses_ >= misses_max ? duration::zero() : s.window_ / 2;
+  };
+  park = [](poll_hook& h) noexcept { return static_cast<service&>(h).park_all(); };
+  slept = [](poll_hook& h, duration time) noexcept {
+    auto& s = static_cast<service&>(h);
+    // Looking a little longer would have been cheaper.
+    if (time < 2 * s.window_max_) {
+      s.window_ = s.window_max_;
+      s.misses_ = 0;
+    }
+  };
+  end = [](poll_hook& h) noexcept { delete &static_cast<service&>(h); };
+}
+
+service::~service() = default;
+
+void service::add(channel& waiting) noexcept {
+  if (waiting.listed) return;
+  waiting.disarm();
+  waiting.found_at = found_;
+  waiting.listed = true;
+  waiting.previous = nullptr;
+  waiting.following = first_;
+  if (first_ != nullptr) first_->previous = &waiting;
+  first_ = &waiting;
+}
+
+void service::remove(channel& waiting) noexcept {
+  if (!waiting.listed) return;
+  waiting.listed = false;
+  (waiting.previous != nullptr ? waiting.previous->following : first_) = waiting.following;
+  if (waiting.following != nullptr) waiting.following->previous = waiting.previous;
+}
+
+bool service::look_at_all() noexcept {
+  bool any = false;
+  for (channel* c = first_; c != nullptr;) {
+    channel* const following = c->following;
+    if (!c->waits()) {
+      remove(*c);  // its operations were cancelled
+    } else if (c->look()) {
+      any = true;
+      c->found_at = ++found_;
+      if (!c->waits()) remove(*c);
+    } else if (found_ - c->found_at > finds_of_others_max) {
+      park_one(*c);
+    }
+    c = following;
+  }
+  if (any) {
+    window_ = window_max_;
+    misses_ = 0;
+  }
+  return any;
+}
+
+void service::park_one(channel& waiting) noexcept {
+  remove(waiting);
+  waiting.arm();
+  full_fence();
+  if (waiting.look() && waiting.waits()) {
+    waiting.arm();
+    full_fence();
+    waiting.look();
+  }
+}
+
+bool service::park_all() noexcept {
+  for (channel* c = first_; c != nullptr; c = c->following) c->arm();
+  full_fence();
+  if (look_at_all()) {
+    for (channel* c = first_; c != nullptr; c = c->following) c->disarm();
+    return true;
+  }
+  while (first_ != nullptr) remove(*first_);
+  return false;
+}
+
+void service::keep(std::shared_ptr<link> made) {
+  forget_useless();
+  links_.push_back(std::move(made));
+}
+
+std::shared_ptr<link> service::find(const std::string& listener) const {
+  const auto at = by_name_.find(listener);
+  return at == by_name_.end() ? nullptr : at->second;
+}
+
+void service::name(const std::string& listener, std::shared_ptr<link> to) {
+  by_name_[listener] = std::move(to);
+}
+
+void service::forget_useless() {
+  std::erase_if(by_name_, [](const auto& entry) { return !entry.second->takes_offers(); });
+  std::erase_if(links_, [](const auto& l) { return l.use_count() == 1 && l->is_useless(); });
+}
+
+}  // namespace fairway::detail::shm

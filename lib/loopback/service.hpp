@@ -1,0 +1,60 @@
+// What a port has for its channels: the links of the port, and the looking.
+//
+// A channel that waits for its ring is looked at in every turn of the port while it is listed, and
+// is not rung then. Before the port sleeps it looks for a while, then arms all of them, looks once
+// more and sleeps. How long: the time that a wake-up costs; half after each window that found
+// nothing, not at all after four, whole again after a find or a sleep that was shorter than a
+// window; nothing on one processor. A channel that found nothing while the others found much is
+// parked alone, so that a hot ring does not pay for a thousand idle ones.
+//
+// Threads: the port's owner. Lifetime: made with the first link, ended by the port.
+#pragma once
+
+#include "engine/poll_hook.hpp"
+#include "engine/port_core.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace fairway::detail::shm {
+
+class channel;
+class link;
+
+class service final : public poll_hook {
+ public:
+  // The port's, made when it has none. Throws std::bad_alloc.
+  static service& of(port_core& core);
+
+  port_core& core() noexcept { return core_; }
+  void add(channel& waiting) noexcept;
+  void remove(channel& waiting) noexcept;
+  void park_one(channel& waiting) noexcept;
+
+  // Keeps a link alive until its port ends or it is of no more use.
+  void keep(std::shared_ptr<link> made);
+  // The link to the listener of that name; null: none yet.
+  std::shared_ptr<link> find(const std::string& name) const;
+  void name(const std::string& listener, std::shared_ptr<link> to);
+  void forget_useless();
+
+ private:
+  explicit service(port_core& core);
+  ~service();
+  bool look_at_all() noexcept;
+  bool park_all() noexcept;
+
+  port_core& core_;
+  channel* first_ = nullptr;  // channels that are looked at
+  std::uint64_t found_ = 0;   // looks that found something
+  duration window_max_;
+  duration window_;
+  unsigned misses_ = 0;
+  std::vector<std::shared_ptr<link>> links_;
+  std::map<std::string, std::shared_ptr<link>, std::less<>> by_name_;
+};
+
+}  // namespace fairway::detail::shm

@@ -1,0 +1,57 @@
+// What the fast path asks of the system: memory to share, the rendezvous, source ports.
+//
+// Nothing here blocks. Failures are reasons: whatever goes wrong, the connection is TCP. Memory is
+// counted against one budget of the process, by the end that made it and by the end that mapped it.
+//
+// Threads: any.
+#pragma once
+
+#include "loopback/address.hpp"
+#include "loopback/arena.hpp"
+
+#include <fairway/loopback.hpp>
+
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace fairway::detail::shm::system {
+
+// Looking at memory is of no use when the other end cannot run meanwhile.
+bool one_processor() noexcept;
+
+// --- memory ---
+// Bytes that arenas may take in this process; beyond it connections are TCP.
+inline constexpr std::size_t budget_usual = std::size_t{2} << 30;
+void set_budget(std::size_t bytes) noexcept;
+std::size_t memory_in_use() noexcept;
+// A memfd that is close-on-exec, backed and sealed, and its mapping. Null: see `why`.
+std::pair<std::shared_ptr<arena>, int> make_arena(const arena_shape& shape, path_reason& why);
+// Checks type, seals, size and header of what another process sent.
+std::shared_ptr<arena> map_arena(int memory, path_reason& why);
+void close_memory(int memory) noexcept;
+
+// --- the rendezvous: an abstract socket with the name of the listening endpoint ---
+// -1: see `why`.
+int listen_at(const std::string& name, path_reason& why) noexcept;
+// A process of the same user that has connected; -1: none waits. Others are turned away.
+int accept_peer(int listening) noexcept;
+int connect_to(const std::string& name, path_reason& why) noexcept;
+
+enum class note : char { nothing, end, bell = 'b', refused = 'r', arena = 'a' };
+struct message {
+  note what = note::nothing;
+  int memory = -1;  // with `arena`: to be closed by who receives it
+};
+bool send_arena(int link, int memory, const arena_shape& shape) noexcept;
+void send_note(int link, note what) noexcept;
+message receive(int link) noexcept;
+
+// --- the source of a connection ---
+// Binds `socket` to a free port of `where`, chosen here, and forbids others to bind it.
+bool bind_source(int socket, const endpoint& where) noexcept;
+// After the connect: the port may be bound again while an old connection lingers.
+void allow_reuse(int socket, bool allow) noexcept;
+
+}  // namespace fairway::detail::shm::system

@@ -1,0 +1,367 @@
+// Streams over shared memory, both ends of Fairway's: who gets the fast path and who does not, and
+// that nothing else differs. tests/net runs over it as well, see FAIRWAY_TEST_PATH.
+
+#include "support/environment.hpp"
+#include "support/net.hpp"
+
+#include <boost/asio/detached.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include <array>
+
+#include "loopback/system.hpp"
+
+using namespace support;
+using fairway::completion_port;
+using fairway::condition;
+using fairway::endpoint;
+using fairway::loopback;
+using fairway::path;
+using fairway::path_reason;
+
+namespace {
+
+struct ends {
+  fairway::stream a;  // accepted
+  fairway::stream c;  // connected
+};
+
+fairway::stream dial(completion_port& port, const endpoint& to,
+                     loopback policy = loopback::shared_memory) {
+  fairway::connector connecting{port, {.loopback = policy}};
+  accepted made;
+  connecting.async_connect(to, made.record());
+  pump(port, [&] { return made.done(); });
+  REQUIRE_MESSAGE(!made.ec, made.ec.message());
+  return std::move(made.value);
+}
+
+ends connect_both(completion_port& port_a, completion_port& port_c,
+                  const endpoint& local = endpoint::loopback_v4(0),
+                  std::optional<endpoint> to = {}) {
+  auto l = listen(port_a, local, {.loopback = loopback::shared_memory});
+  const endpoint at = l.local_endpoint().value();
+  auto c = dial(port_c, to ? to->with_port(at.port()) : at);
+  return {accept(port_a, l), std::move(c)};
+}
+
+// Both ports, until `done`.
+template <class Done>
+void pump_both(completion_port& one, completion_port& two, Done&& done) {
+  const auto limit = std::chrono::steady_clock::now() + patience;
+  while (!done()) {
+    for (completion_port* p : {&one, &two}) {
+      p->restart();
+      p->poll();
+    }
+    if (std::chrono::steady_clock::now() > limit) FAIL("hangs: what it waits for never comes");
+  }
+}
+
+void say(completion_port& port, fairway::stream& to, std::string_view text) {
+  outcome put;
+  asio::async_write(to, asio::buffer(text), put.record());
+  pump(port, [&] { return put.done(); });
+  REQUIRE_MESSAGE(!put.ec, put.ec.message());
+}
+
+std::string hear(completion_port& port, fairway::stream& from, std::size_t size) {
+  std::string got(size, '\0');
+  outcome all;
+  asio::async_read(from, asio::buffer(got), all.record());
+  pump(port, [&] { return all.done(); });
+  REQUIRE_MESSAGE(!all.ec, all.ec.message());
+  return got;
+}
+
+error_code end_of(completion_port& port, fairway::stream& of) {
+  std::array<char, 4096> room;
+  outcome got;
+  for (;;) {
+    got = {};
+    of.async_read_some(asio::buffer(room), got.record());
+    pump(port, [&] { return got.done(); });
+    if (got.ec) return got.ec;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("two ends that ask get shared memory, with the claim at the first operation") {
+  completion_port port;
+  auto [a, c] = connect_both(port, port);
+  CHECK(a.path() == path::tcp);
+  CHECK(a.path_reason() == path_reason::not_yet);
+  CHECK(c.path_reason() == path_reason::not_yet);
+  say(port, c, "by tcp");
+  CHECK(hear(port, a, 6) == "by tcp");
+  say(port, a, "by memory");
+  CHECK(a.path() == path::shared_memory);
+  CHECK(hear(port, c, 9) == "by memory");
+  CHECK(c.path() == path::shared_memory);
+  say(port, c, "so is this");
+  CHECK(hear(port, a, 10) == "so is this");
+  CHECK(port.statistics().doorbells_sent < 8);
+}
+
+TEST_CASE("the bytes before the switch come before the bytes after it") {
+  completion_port port;
+  auto [a, c] = connect_both(port, port);
+  say(port, c, std::string(5000, '1'));
+  take_part(port, a);
+  say(port, c, std::string(5000, '2'));
+  CHECK(hear(port, a, 10'000) == std::string(5000, '1') + std::string(5000, '2'));
+}
+
+TEST_CASE("an end that did not ask gets TCP and not one byte more, on either side") {
+  completion_port port;
+  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto plain = raw_peer::connect(l.local_endpoint().value());
+  auto a = accept(port, l);
+  CHECK(a.path() == path::tcp);
+  CHECK(a.path_reason() == path_reason::peer_did_not_ask);
+  say(port, a, "to it");
+  CHECK(read_exactly(port, plain, 5) == "to it");
+  plain.write("from it");
+  CHECK(hear(port, a, 7) == "from it");
+  a.close();
+  std::string rest;
+  CHECK(read_to_end(port, plain, rest) == raw_peer::event::end);
+  CHECK(rest.empty());
+
+  auto other = raw_peer::listen(endpoint::loopback_v4(0));
+  auto c = dial(port, other.local());
+  auto far = other.accept();
+  CHECK(c.path_reason() == path_reason::peer_did_not_ask);
+  say(port, c, "hello");
+  CHECK(read_exactly(port, far, 5) == "hello");
+}
+
+TEST_CASE("the environment forbids it, and off is the default") {
+  completion_port port;
+  {
+    const environment_variable forbidden{"FAIRWAY_LOOPBACK", "off"};
+    auto [a, c] = connect_both(port, port);
+    CHECK(c.path_reason() == path_reason::refused_by_environment);
+    CHECK(a.path_reason() == path_reason::refused_by_environment);
+  }
+  auto l = listen(port);
+  auto c = dial(port, l.local_endpoint().value(), loopback::off);
+  CHECK(c.path_reason() == path_reason::not_asked);
+}
+
+TEST_CASE("listeners on the any address, and targets that arrive elsewhere, have it too") {
+  struct way_there {
+    endpoint local;
+    endpoint to;
+  };
+  std::vector<way_there> all{{endpoint::any_v4(0), endpoint::loopback_v4(0)},
+                             {endpoint::any_v4(0), endpoint::any_v4(0)},
+                             {endpoint::any_v4(0), endpoint::parse("127.9.9.9:0").value()}};
+  if (has_ipv6()) {
+    all.push_back({endpoint::loopback_v6(0), endpoint::loopback_v6(0)});
+    all.push_back({endpoint::any_v6(0), endpoint::loopback_v6(0)});
+    all.push_back({endpoint::any_v6(0), endpoint::loopback_v4(0)});
+  }
+  for (const auto& [local, to] : all) {
+    CAPTURE(local.to_string());
+    CAPTURE(to.to_string());
+    completion_port port;
+    auto [a, c] = connect_both(port, port, local, to);
+    take_part(port, a);
+    say(port, a, "x");
+    CHECK(hear(port, c, 1) == "x");
+    CHECK(c.path() == path::shared_memory);
+  }
+}
+
+TEST_CASE("a shutdown before the claim is TCP's") {
+  completion_port port;
+  auto [a, c] = connect_both(port, port);
+  say(port, c, "all");
+  REQUIRE(c.shutdown(fairway::shutdown_kind::send));
+  CHECK(hear(port, a, 3) == "all");
+  CHECK(end_of(port, a) == condition::eof);
+  say(port, a, "answer");
+  CHECK(hear(port, c, 6) == "answer");
+  CHECK(c.path() == path::tcp);
+}
+
+TEST_CASE("half-close, and the end, after the switch") {
+  completion_port port;
+  auto [a, c] = connect_both(port, port);
+  take_part(port, a);
+  say(port, a, "greeting");
+  CHECK(hear(port, c, 8) == "greeting");
+  say(port, c, "last");
+  REQUIRE(c.shutdown(fairway::shutdown_kind::send));
+  CHECK(hear(port, a, 4) == "last");
+  CHECK(end_of(port, a) == condition::eof);
+  outcome late;
+  c.async_write_some(asio::buffer("x", 1), late.record());
+  pump(port, [&] { return late.done(); });
+  CHECK(late.ec == condition::reset);
+  say(port, a, "still");
+  CHECK(hear(port, c, 5) == "still");
+  a.close();
+  CHECK(end_of(port, c) == condition::eof);
+}
+
+TEST_CASE("a close with unread input is a reset") {
+  completion_port port;
+  auto [a, c] = connect_both(port, port);
+  take_part(port, a);
+  say(port, a, "x");
+  CHECK(hear(port, c, 1) == "x");
+  say(port, c, "unread");
+  outcome waiting;
+  std::array<char, 8> room{};
+  c.async_read_some(asio::buffer(room), waiting.record());
+  drain(port);
+  a.close();
+  pump(port, [&] { return waiting.done(); });
+  CHECK(waiting.ec == condition::reset);
+}
+
+TEST_CASE("a parked read is cancelled, times out, and loses nothing") {
+  completion_port port;
+  auto [a, c] = connect_both(port, port);
+  take_part(port, a);
+  std::array<char, 8> room{};
+  outcome got;
+  a.async_read_some(asio::buffer(room), got.record());
+  port.restart();
+  port.run_for(5ms);
+  a.cancel();
+  pump(port, [&] { return got.done(); });
+  CHECK(got.ec == condition::aborted);
+  a.set_timeouts({.read = 20ms});
+  got = {};
+  a.async_read_some(asio::buffer(room), got.record());
+  pump(port, [&] { return got.done(); });
+  CHECK(got.ec == condition::timed_out);
+  say(port, c, "late");
+  CHECK(hear(port, a, 4) == "late");
+}
+
+TEST_CASE("two ports: bulk both ways with every byte compared, and a writer that waits for space") {
+  completion_port here;
+  completion_port there;
+  auto [a, c] = connect_both(here, there);
+  seeded random{11};
+  const std::string to_a = random.bytes(3'000'000);
+  const std::string to_c = random.bytes(2'000'000);
+  std::string at_a(to_a.size(), '\0');
+  std::string at_c(to_c.size(), '\0');
+  outcome all[4];
+  asio::async_write(c, asio::buffer(to_a), all[0].record());
+  asio::async_read(a, asio::buffer(at_a), all[1].record());
+  asio::async_write(a, asio::buffer(to_c), all[2].record());
+  asio::async_read(c, asio::buffer(at_c), all[3].record());
+  pump_both(here, there, [&] {
+    for (const outcome& o : all) {
+      if (!o.done()) return false;
+    }
+    return true;
+  });
+  CHECK((at_a == to_a));
+  CHECK((at_c == to_c));
+  CHECK(a.path() == path::shared_memory);
+}
+
+TEST_CASE("two threads that sleep between messages are woken each time") {
+  completion_port here;
+  completion_port there;
+  auto [a, c] = connect_both(here, there);
+  take_part(here, a);
+  constexpr int rounds = 300;
+  std::thread echo{[&there, s = std::move(c)]() mutable {
+    asio::co_spawn(
+        there,
+        [](fairway::stream stream) -> coroutine<void> {
+          std::array<char, 64> room{};
+          while (auto got = co_await stream.async_read_some(asio::buffer(room))) {
+            if (!co_await fairway::async_write(stream, asio::buffer(room, got.value()))) break;
+          }
+        }(std::move(s)),
+        asio::detached);
+    there.run();
+  }};
+  run(here, [](completion_port& port, fairway::stream& s) -> coroutine<void> {
+    fairway::timer pause{port};
+    std::array<char, 64> room{};
+    for (int i = 0; i < rounds; ++i) {
+      if (i % 3 == 0) {
+        pause.expires_after(std::chrono::microseconds{i * 10});
+        (void)co_await pause.async_wait();
+      }
+      const char sent = static_cast<char>(i);
+      CHECK((co_await fairway::async_write(s, asio::buffer(&sent, 1))));
+      auto got = co_await s.async_read_some(asio::buffer(room));
+      REQUIRE(got);
+      CHECK(room[0] == sent);
+    }
+  }(here, a));
+  a.close();
+  drain(here);
+  echo.join();
+}
+
+TEST_CASE("short connections use the same memory again and leave nothing behind") {
+  const std::size_t before = fairway::detail::shm::system::memory_in_use();
+  {
+    completion_port port;
+    auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+    std::size_t after_first = 0;
+    for (int i = 0; i < 200; ++i) {
+      auto c = dial(port, l.local_endpoint().value());
+      auto a = accept(port, l);
+      take_part(port, a);
+      say(port, a, "hello");
+      CHECK(hear(port, c, 5) == "hello");
+      CHECK(c.path() == path::shared_memory);
+      c.close();
+      CHECK(end_of(port, a) == condition::eof);
+      a.close();
+      drain(port);
+      if (i == 0) after_first = fairway::detail::shm::system::memory_in_use();
+    }
+    CHECK(fairway::detail::shm::system::memory_in_use() == after_first);
+  }
+  CHECK(fairway::detail::shm::system::memory_in_use() == before);
+}
+
+TEST_CASE("beyond the budget for shared memory a connection is TCP, with the reason") {
+  fairway::detail::shm::system::set_budget(1024);
+  completion_port port;
+  auto [a, c] = connect_both(port, port);
+  fairway::detail::shm::system::set_budget(fairway::detail::shm::system::budget_usual);
+  CHECK(c.path_reason() == path_reason::no_memory);
+  say(port, c, "hello");
+  CHECK(hear(port, a, 5) == "hello");
+}
+
+TEST_CASE("a run function does not wait for what the fast path watches") {
+  completion_port port;
+  auto [a, c] = connect_both(port, port);
+  take_part(port, a);
+  say(port, a, "x");
+  CHECK(hear(port, c, 1) == "x");
+  port.restart();
+  port.run();
+  CHECK(port.stopped());
+}
+
+TEST_CASE("before the claim a stream can be released, after it not") {
+  completion_port port;
+  auto [a, c] = connect_both(port, port);
+  auto given = c.release();
+  REQUIRE(given);
+  raw_peer plain{given.value()};
+  say(port, a, "plain");
+  CHECK(read_exactly(port, plain, 5) == "plain");
+  auto [a2, c2] = connect_both(port, port);
+  take_part(port, a2);
+  CHECK(a2.release().error() == condition::not_supported);
+}
