@@ -147,7 +147,8 @@ inline void take_part(fairway::completion_port& port, fairway::stream& accepted_
   outcome ready;
   accepted_stream.async_wait(fairway::wait_kind::write, ready.record_error());
   pump(port, [&] { return ready.done(); });
-  REQUIRE(accepted_stream.path() == fairway::path::shared_memory);
+  REQUIRE_MESSAGE(accepted_stream.path() == fairway::path::shared_memory,
+                  to_string(accepted_stream.path_reason()));
 }
 
 // A stream of Fairway's and a plain socket at its other end (over_shared_memory: not plain).
