@@ -355,9 +355,10 @@ void channel::look_at_tcp_end() noexcept {
   machine_.tcp_ended(got.error == 0 ? tcp_end::fin : tcp_end::reset);
 }
 
-void channel::woken() noexcept {
-  look();
+bool channel::woken() noexcept {
+  const bool found = look();
   wait();
+  return found;
 }
 
 void channel::link_ended() noexcept {

@@ -40,7 +40,7 @@ class channel final : public io_attachment {
   bool hot() noexcept;
   void arm() noexcept;
   void disarm() noexcept;
-  void woken() noexcept;       // by the doorbell
+  bool woken() noexcept;       // by the doorbell; true when there was something
   void link_ended() noexcept;
 
   // --- of the stream ---

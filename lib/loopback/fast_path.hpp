@@ -27,7 +27,8 @@ offer* make_offer(io_object& stream, const endpoint& target, bool bound) noexcep
 // One of the two, once: afterwards the offer is gone.
 void connected(offer* made, io_object& stream) noexcept;
 void withdraw(offer* made) noexcept;
-// The source was bound here: a connect that fails for it may succeed without.
+// The source was bound here, and differs from the target: a connect that fails for it may succeed
+// without.
 bool chose_source(const offer& made) noexcept;
 
 // --- stream, with an attachment of this ---

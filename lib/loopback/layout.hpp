@@ -94,20 +94,20 @@ inline constexpr std::uint64_t switch_unset = ~std::uint64_t{0};
 inline constexpr std::uint64_t finished_fin = 1;
 inline constexpr std::uint64_t finished_reset = 2;
 
-// One direction. The armed words have lines of their own: a producer looks at `data_armed` at each
-// publish, and must not fetch the line that the consumer writes at each read.
+// One direction. What each end writes seldom and the other looks at each time (the armed words,
+// `closed`) is apart from the lines that are written with each publish and each read.
 struct direction {
   alignas(line_bytes) word tail;  // the producer's line
   word switch_at;
   word finished;
   alignas(line_bytes) word head;  // the consumer's line
-  word closed;
   alignas(line_bytes) word data_armed;   // the consumer waits for bytes or the end
+  word closed;                           // the consumer will read no more
   alignas(line_bytes) word space_armed;  // the producer waits for that many free bytes; 0: does not
 };
 static_assert(offsetof(direction, tail) == 0 && offsetof(direction, switch_at) == 8);
 static_assert(offsetof(direction, finished) == 16 && offsetof(direction, head) == 128);
-static_assert(offsetof(direction, closed) == 136 && offsetof(direction, data_armed) == 256);
+static_assert(offsetof(direction, data_armed) == 256 && offsetof(direction, closed) == 264);
 static_assert(offsetof(direction, space_armed) == 384 && sizeof(direction) == 512);
 
 // An endpoint in three words: family (4 or 6) << 32 | port, and 16 bytes of address; IPv4 has the

@@ -126,7 +126,7 @@ void link::answer_bells() noexcept {
     const std::uint64_t bits = rung.exchange(0, std::memory_order_acq_rel);
     for (std::size_t slot = 0; slot < members_[i].channels.size(); ++slot) {
       channel* const c = members_[i].channels[slot];
-      if ((bits >> slot & 1) != 0 && c != nullptr) c->woken();
+      if ((bits >> slot & 1) != 0 && c != nullptr && c->woken()) service_.found_by_bell();
     }
   }
 }

@@ -8,14 +8,30 @@ namespace fairway::detail::shm {
 
 namespace {
 
-// Moves `size` bytes between a piece of user memory and the ring at a free-running index.
+// Moves `bytes` between user memory and the ring from a free-running index on. What is moved is
+// published a quarter of the ring at a time, so that the other end copies at the same time.
 template <class Copy>
-void at_index(const ring_place& place, std::uint64_t index, std::byte* user, std::size_t size,
-              Copy copy) noexcept {
-  const auto offset = static_cast<std::size_t>(index & (place.capacity - 1));
-  const std::size_t first = std::min(size, static_cast<std::size_t>(place.capacity) - offset);
-  copy(place.data + offset, user, first);
-  if (first < size) copy(place.data, user + first, size - first);
+void move(const ring_place& place, std::uint64_t& index, word& shared, const io_vec* pieces,
+          std::uint64_t bytes, Copy copy) noexcept {
+  std::uint64_t unpublished = 0;
+  for (; bytes != 0; ++pieces) {
+    auto* user = static_cast<std::byte*>(pieces->data);
+    auto left = static_cast<std::size_t>(std::min<std::uint64_t>(pieces->size, bytes));
+    while (left != 0) {
+      const std::uint64_t offset = index & (place.capacity - 1);
+      const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(
+          {left, place.capacity - offset, place.capacity / 4 - unpublished}));
+      copy(place.data + offset, user, size);
+      user += size;
+      left -= size;
+      index += size;
+      bytes -= size;
+      unpublished += size;
+      if (unpublished != place.capacity / 4 && bytes != 0) continue;
+      shared.store(index, std::memory_order_release);
+      unpublished = 0;
+    }
+  }
 }
 
 }  // namespace
@@ -46,23 +62,10 @@ std::uint64_t ring_writer::space(std::uint64_t wanted) noexcept {
 std::size_t ring_writer::write(const io_vec* pieces, unsigned count) noexcept {
   std::uint64_t wanted = 0;
   for (unsigned i = 0; i < count; ++i) wanted += pieces[i].size;
-  std::uint64_t room = std::min(space(wanted), wanted);
-  const auto total = static_cast<std::size_t>(room);
-  std::uint64_t tail = tail_;
-  for (unsigned i = 0; i < count && room != 0; ++i) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(pieces[i].size, room));
-    at_index(at_, tail, static_cast<std::byte*>(pieces[i].data), size,
-             [](std::byte* ring, const std::byte* user, std::size_t n) {
-               std::memcpy(ring, user, n);
-             });
-    tail += size;
-    room -= size;
-  }
-  if (total != 0) {
-    tail_ = tail;
-    at_.shared->tail.store(tail, std::memory_order_release);
-  }
-  return total;
+  const std::uint64_t room = std::min(space(wanted), wanted);
+  move(at_, tail_, at_.shared->tail, pieces, room,
+       [](std::byte* ring, const std::byte* user, std::size_t n) { std::memcpy(ring, user, n); });
+  return static_cast<std::size_t>(room);
 }
 
 bool ring_writer::wake_reader() noexcept {
@@ -103,23 +106,10 @@ std::size_t ring_reader::read(const io_vec* pieces, unsigned count) noexcept {
   std::uint64_t left = tail_ - head_;
   if (left < wanted) left = refresh();
   left = std::min(left, wanted);
-  const auto total = static_cast<std::size_t>(left);
-  std::uint64_t head = head_;
-  for (unsigned i = 0; i < count && left != 0; ++i) {
-    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(pieces[i].size, left));
-    at_index(at_, head, static_cast<std::byte*>(pieces[i].data), size,
-             [](const std::byte* ring, std::byte* user, std::size_t n) {
-               std::memcpy(user, ring, n);
-             });
-    head += size;
-    left -= size;
-  }
-  if (total != 0) {
-    head_ = head;
-    // Release: the writer may overwrite only what has been copied out.
-    at_.shared->head.store(head, std::memory_order_release);
-  }
-  return total;
+  // Released: the writer may overwrite only what has been copied out.
+  move(at_, head_, at_.shared->head, pieces, left,
+       [](const std::byte* ring, std::byte* user, std::size_t n) { std::memcpy(user, ring, n); });
+  return static_cast<std::size_t>(left);
 }
 
 bool ring_reader::wake_writer() noexcept {

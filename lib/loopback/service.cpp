@@ -5,6 +5,7 @@
 #include "loopback/system.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace fairway::detail::shm {
 
@@ -15,6 +16,9 @@ constexpr std::chrono::microseconds window_usual{50};
 constexpr unsigned misses_max = 4;
 // A channel without a find for that many finds of others is parked alone.
 constexpr std::uint64_t finds_of_others_max = 512;
+
+// A wait as short as that may be one of two ends that both sleep.
+constexpr std::chrono::microseconds trial_wait_max{200};
 
 }  // namespace
 
@@ -34,16 +38,13 @@ service::service(port_core& core)
   window = [](const poll_hook& h) noexcept { return static_cast<const service&>(h).window_; };
   missed = [](poll_hook& h) noexcept {
     auto& s = static_cast<service&>(h);
+    s.looked_ = s.window_;
     s.window_ = ++s.misses_ >= misses_max ? duration::zero() : s.window_ / 2;
   };
   park = [](poll_hook& h) noexcept { return static_cast<service&>(h).park_all(); };
   slept = [](poll_hook& h, duration time) noexcept {
     auto& s = static_cast<service&>(h);
-    // Looking a little longer would have been cheaper.
-    if (time < 2 * s.window_max_) {
-      s.window_ = s.window_max_;
-      s.misses_ = 0;
-    }
+    s.waited_ = std::exchange(s.looked_, duration::zero()) + time;
   };
   end = [](poll_hook& h) noexcept { delete &static_cast<service&>(h); };
 }
@@ -83,11 +84,28 @@ bool service::look_at_all() noexcept {
     }
     c = following;
   }
-  if (any) {
-    window_ = window_max_;
-    misses_ = 0;
-  }
+  if (any) look_fully();
   return any;
+}
+
+void service::found_by_bell() noexcept {
+  if (window_ == window_max_) return;
+  const duration waited = std::exchange(waited_, duration::max());
+  if (waited < window_max_) return look_fully();
+  // Two ends that both sleep are slower than the window, and would stay so.
+  if (waited > trial_wait_max) return;
+  if (++short_waits_ < trial_after_) return;
+  short_waits_ = 0;
+  trial_after_ = std::min(2 * trial_after_, trial_after_max);
+  window_ = window_max_;
+  misses_ = misses_max - 1;  // one window, unless it finds something
+}
+
+void service::look_fully() noexcept {
+  window_ = window_max_;
+  misses_ = 0;
+  short_waits_ = 0;
+  trial_after_ = trial_after_min;
 }
 
 void service::park_one(channel& waiting) noexcept {

@@ -3,8 +3,9 @@
 // A channel that waits for its ring is looked at in every turn of the port while it is listed, and
 // is not rung then. Before the port sleeps it looks for a while, then arms all of them, looks once
 // more and sleeps. How long: the time that a wake-up costs; half after each window that found
-// nothing, not at all after four, whole again after a find or a sleep that was shorter than a
-// window; nothing on one processor. A channel that found nothing while the others found much is
+// nothing, not at all after four, whole again after a find, or a bell that came before a whole
+// window would have passed; nothing on one processor. Two ends that both sleep may be slower than
+// that for ever: now and then a bell after a short wait earns one window on trial. A channel that found nothing while the others found much is
 // parked alone, so that a hot ring does not pay for a thousand idle ones.
 //
 // Threads: the port's owner. Lifetime: made with the first link, ended by the port.
@@ -33,6 +34,8 @@ class service final : public poll_hook {
   void add(channel& waiting) noexcept;
   void remove(channel& waiting) noexcept;
   void park_one(channel& waiting) noexcept;
+  // A bell brought something to a channel: whether looking would have found it.
+  void found_by_bell() noexcept;
 
   // Keeps a link alive until its port ends or it is of no more use.
   void keep(std::shared_ptr<link> made);
@@ -46,6 +49,11 @@ class service final : public poll_hook {
   ~service();
   bool look_at_all() noexcept;
   bool park_all() noexcept;
+  void look_fully() noexcept;
+
+  // So many short waits, and after each trial that found nothing twice as many, until a trial.
+  static constexpr unsigned trial_after_min = 16;
+  static constexpr unsigned trial_after_max = 1024;
 
   port_core& core_;
   channel* first_ = nullptr;  // channels that are looked at
@@ -53,6 +61,10 @@ class service final : public poll_hook {
   duration window_max_;
   duration window_;
   unsigned misses_ = 0;
+  duration looked_{};  // in vain, before the sleep that follows
+  duration waited_ = duration::max();  // looking and sleeping, before a bell
+  unsigned short_waits_ = 0;           // since the last full window
+  unsigned trial_after_ = trial_after_min;
   std::vector<std::shared_ptr<link>> links_;
   std::map<std::string, std::shared_ptr<link>, std::less<>> by_name_;
 };

@@ -49,8 +49,9 @@ void send_note(int link, note what) noexcept;
 message receive(int link) noexcept;
 
 // --- the source of a connection ---
-// Binds `socket` to a free port of `where`, chosen here, and forbids others to bind it.
-bool bind_source(int socket, const endpoint& where) noexcept;
+// Binds `socket` to a free port of `where`, chosen here and not `avoided`, and forbids others to
+// bind it. Zero: found none.
+std::uint16_t bind_source(int socket, const endpoint& where, std::uint16_t avoided) noexcept;
 // After the connect: the port may be bound again while an old connection lingers.
 void allow_reuse(int socket, bool allow) noexcept;
 

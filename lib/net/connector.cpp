@@ -362,16 +362,18 @@ void connector_state::offer_loopback(running_attempt& attempt) noexcept {
 
 void connector_state::attempt_ended(running_attempt& attempt, error_code ec) {
   running[attempt.index] = nullptr;
+  const bool own_source = options.source && options.source->port() != 0;
+  const bool offered_source = attempt.offered && shm::chose_source(*attempt.offered);
   const bool source_taken = ec == net_error::address_in_use ||
                             ec == boost::system::errc::address_not_available;
-  if (source_taken && attempt.offered && shm::chose_source(*attempt.offered)) {
+  if (source_taken && offered_source) {
     try {
       return launch(attempt.index, true);  // an old connection has the port that was chosen
     } catch (const std::bad_alloc&) {
       ec = net_error::no_memory;
     }
   }
-  if (!ec && attempt.target.is_ip() && (!options.source || options.source->port() == 0)) {
+  if (!ec && attempt.target.is_ip() && !own_source && !offered_source) {
     // A port that nobody listens on may be the one that the system chose for this very socket; then
     // TCP connects it to itself (RFC 9293, 3.5, simultaneous open).
     const auto local = sockets::local_endpoint(attempt.socket->handle);

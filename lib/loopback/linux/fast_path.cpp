@@ -60,8 +60,14 @@ struct rendezvous final : io_attachment {
     open = false;
   }
   void drain() noexcept;
+  found_offer find(const address_pair& ends) {
+    for (const auto& l : links) l->collect(book, l);
+    return book.take(ends);
+  }
 
   service& where;
+  result<endpoint> local = endpoint{};  // the listener's
+  bool any = true;                      // on all addresses: each connection has its own
   door* entry = nullptr;
   bool open = true;
   std::vector<std::shared_ptr<link>> links;
@@ -109,14 +115,16 @@ void rendezvous::drain() noexcept {
 
 void match_offer(rendezvous& at, io_object& stream) {
   const auto remote = sockets::remote_endpoint(stream.handle);
-  const auto local = sockets::local_endpoint(stream.handle);
+  const auto local = at.any ? sockets::local_endpoint(stream.handle) : at.local;
   if (!remote || !local || !remote.value().is_loopback()) {
     return set_path(stream, path::tcp, path_reason::not_loopback);
   }
-  at.drain();
-  for (const auto& l : at.links) l->collect(at.book, l);
-  found_offer found =
-      at.book.take({address_of(remote.value()), address_of(local.value())});
+  const address_pair ends{address_of(remote.value()), address_of(local.value())};
+  found_offer found = at.find(ends);
+  if (!found.use) {
+    at.drain();  // the offer may be on a link that has just come
+    found = at.find(ends);
+  }
   if (!found.use) return set_path(stream, path::tcp, path_reason::peer_did_not_ask);
   if (stream.core != &at.where.core()) {
     return set_path(stream, path::tcp, path_reason::other_port);
@@ -138,6 +146,8 @@ void open_rendezvous(io_object& listener) noexcept {
       return set_path(listener, path::tcp, path_reason::not_loopback);
     }
     auto made = std::make_unique<rendezvous>(*listener.core);
+    made->local = local;
+    made->any = any;
     path_reason why{};
     const int fd = system::listen_at(name_of(address_of(local.value())), why);
     if (fd < 0) return set_path(listener, path::tcp, why);
@@ -195,6 +205,19 @@ std::shared_ptr<link> link_to(service& where, const address& target, path_reason
   return nullptr;
 }
 
+// From 127.0.0.1 also to 127.9.9.9, as the system chooses. Not from the target's own port: a
+// socket that connects to itself is no connection.
+result<endpoint> choose_source(io_object& stream, const endpoint& to, path_reason& why) {
+  const endpoint from = to.family() == endpoint_family::v4 ? endpoint::loopback_v4(0)
+                        : to.address().to_v6().is_v4_mapped()
+                            ? endpoint::parse("[::ffff:127.0.0.1]:0").value()
+                            : endpoint::loopback_v6(0);
+  const auto port = system::bind_source(static_cast<int>(stream.handle), from, to.port());
+  if (port != 0) return from.with_port(port);
+  why = path_reason::no_source_port;
+  return boost::system::error_code{boost::asio::error::address_in_use};
+}
+
 offer* offer_from(io_object& stream, const endpoint& target, bool bound, path_reason& why) {
   const endpoint to = reached(target);
   if (!to.is_loopback()) {
@@ -206,23 +229,11 @@ offer* offer_from(io_object& stream, const endpoint& target, bool bound, path_re
   if (by == nullptr) return nullptr;
   auto made = std::make_unique<offer>(offer{where, by, by->take_slot(why), !bound});
   if (!made->use) return nullptr;
-  const int fd = static_cast<int>(stream.handle);
-  if (!bound) {
-    // From 127.0.0.1 also to 127.9.9.9, as the system chooses.
-    const endpoint from = to.family() == endpoint_family::v4 ? endpoint::loopback_v4(0)
-                          : to.address().to_v6().is_v4_mapped()
-                              ? endpoint::parse("[::ffff:127.0.0.1]:0").value()
-                              : endpoint::loopback_v6(0);
-    if (!system::bind_source(fd, from)) {
-      by->give_slot(made->use, false);
-      why = path_reason::no_source_port;
-      return nullptr;
-    }
-  }
-  const auto source = sockets::local_endpoint(stream.handle);
+  const result<endpoint> source = bound ? sockets::local_endpoint(stream.handle)
+                                        : choose_source(stream, to, why);
   if (!source) {
     by->give_slot(made->use, false);
-    why = path_reason::refused_by_system;
+    if (bound) why = path_reason::refused_by_system;
     return nullptr;
   }
   slot_pool::offer(made->use, {address_of(source.value()), address_of(to)});

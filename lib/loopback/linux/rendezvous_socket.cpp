@@ -180,26 +180,42 @@ message receive(int link) noexcept {
   return {text.what == static_cast<char>(note::refused) ? note::refused : note::bell};
 }
 
-bool bind_source(int socket, const endpoint& where) noexcept {
+namespace {
+
+// A few at a time: a system call for each connect would be felt. A fork repeats them, which costs
+// the slower of the two another try.
+unsigned random_number() noexcept {
+  thread_local unsigned numbers[64];
+  thread_local std::size_t left = 0;
+  if (left == 0) {
+    if (::getrandom(numbers, sizeof numbers, GRND_NONBLOCK) != sizeof numbers) return 0;
+    left = std::size(numbers);
+  }
+  return numbers[--left];
+}
+
+}  // namespace
+
+std::uint16_t bind_source(int socket, const endpoint& where, std::uint16_t avoided) noexcept {
   constexpr unsigned first = 32768;  // the range that the system takes its own from by default
   constexpr unsigned count = 28232;
-  // A try costs about a microsecond. Connections that linger without SO_REUSEADDR occupy ports: with
-  // half of them gone, one connect in 65,536 finds none.
+  // A try costs about a microsecond. Connections in TIME_WAIT made without SO_REUSEADDR occupy
+  // ports: with half of them gone, one connect in 65,536 finds none.
   constexpr unsigned tries = 16;
   allow_reuse(socket, true);
   for (unsigned i = 0; i < tries; ++i) {
-    unsigned random = 0;
-    if (::getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random) break;
-    const endpoint at = where.with_port(static_cast<std::uint16_t>(first + random % count));
+    const auto port = static_cast<std::uint16_t>(first + random_number() % count);
+    if (port == avoided) continue;
+    const endpoint at = where.with_port(port);
     const auto* address = static_cast<const sockaddr*>(at.data());
     if (::bind(socket, address, static_cast<socklen_t>(at.size())) == 0) {
       // With the option on, another user could bind the port as well and connect first.
       allow_reuse(socket, false);
-      return true;
+      return port;
     }
   }
   allow_reuse(socket, false);
-  return false;
+  return 0;
 }
 
 void allow_reuse(int socket, bool allow) noexcept {
