@@ -17,6 +17,7 @@
 // Plain values. Threads: any.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -55,6 +56,9 @@ enum class path_reason : std::uint8_t {
   no_source_port,          // no port could be bound for the connection's source
   peer_broke_rules         // the other end sent what no correct one sends
 };
+
+inline constexpr std::size_t path_reason_count =
+    static_cast<std::size_t>(path_reason::peer_broke_rules) + 1;
 
 /// "off", "kernel", "shared_memory", "both".
 std::string_view to_string(loopback what) noexcept;

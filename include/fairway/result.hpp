@@ -59,7 +59,7 @@ enum class error {
   routine_on_port,             // the socket has joined a port: no routines [invalid_argument]
   too_late,                    // to be asked before connect or listen [invalid_argument]
   wrong_kind_of_socket,        // a command of other sockets [invalid_argument]
-  option_off_fast_path,        // has no effect on the kernel's fast path [not_supported]
+  option_off_fast_path,        // has no effect on the stream's fast path [not_supported]
   conditional_accept_refused   // it and the kernel's fast path crash together [invalid_argument]
 };
 

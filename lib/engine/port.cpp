@@ -127,6 +127,7 @@ port_statistics port_core::statistics() const noexcept {
   s.timers = counts_.timers.get();
   s.doorbells_sent = counts_.doorbells_sent.get();
   s.doorbells_received = counts_.doorbells_received.get();
+  for (std::size_t i = 0; i < s.loopback.size(); ++i) s.loopback[i] = counts_.loopback[i].get();
   return s;
 }
 

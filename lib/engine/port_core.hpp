@@ -25,6 +25,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
@@ -51,6 +52,7 @@ struct counters {
   counter kernel_entries, submissions, completions, inline_completions, wakeups_received,
       handlers_run, overflows, accept_pauses, in_flight, timers, doorbells_sent,
       doorbells_received;
+  std::array<counter, path_reason_count> loopback;
   std::atomic<std::uint64_t> wakeups_sent{0};  // any thread; relaxed, a plain count
 };
 

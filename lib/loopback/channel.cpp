@@ -66,6 +66,7 @@ channel::~channel() { assert(service_ == nullptr && watch_in_.op.idle() && watch
 
 void channel::begin(io_op& op) noexcept {
   op.flags |= op_held;
+  if (!service_->is_own()) return end_held(op, net_error::bad_descriptor, 0);
   if (&op == stream_.read_side) {
     in_ = &op;
     if (try_in(true)) return;
@@ -118,7 +119,7 @@ bool channel::try_in(bool ask_tcp) noexcept {
   for (;;) {
     switch (machine_.way_in()) {
       case way::ring:
-        if (!path_told_) tell_path();
+        if (!path_told_) tell_moved();
         return read_ring(op);
       case way::tcp:
         if (machine_.tcp() == tcp_end::none) return ask_tcp && read_tcp(op);
@@ -232,7 +233,7 @@ bool channel::try_out(bool ask_tcp) noexcept {
     case way::broken: return give_verdict(op, verdict::broken);
     case way::ring: break;
   }
-  if (!path_told_) tell_path();
+  if (!path_told_) tell_moved();
   if (machine_.shut()) {
     end_held(op, op.kind == op_kind::wait ? error_code{} : error_code{net_error::broken_pipe}, 0);
     return true;
@@ -366,9 +367,9 @@ void channel::link_ended() noexcept {
   woken();
 }
 
-void channel::tell_path() noexcept {
+void channel::tell_moved() noexcept {
   path_told_ = true;
-  set_path(stream_, path::shared_memory, path_reason::none);
+  tell_path(*stream_.core, stream_, path::shared_memory, path_reason::none);
 }
 
 void channel::ring_peer() noexcept {
@@ -378,7 +379,7 @@ void channel::ring_peer() noexcept {
 // --- ending ---
 
 result<void> channel::shutdown(bool receive, bool send) noexcept {
-  if (service_ == nullptr) return error_code{net_error::bad_descriptor};
+  if (service_ == nullptr || !service_->is_own()) return error_code{net_error::bad_descriptor};
   if (send) {
     if (machine_.shutdown_send() == shutdown_answer::by_tcp) {
       if (const int failed = tcp::shutdown_send(static_cast<int>(stream_.handle)); failed != 0) {
@@ -397,6 +398,7 @@ result<void> channel::shutdown(bool receive, bool send) noexcept {
 }
 
 bool channel::leave() noexcept {
+  if (!service_->is_own()) return false;
   if (!machine_.revoke() || !watch_in_.op.idle() || !watch_out_.op.idle()) return false;
   close();
   return true;
@@ -405,8 +407,10 @@ bool channel::leave() noexcept {
 void channel::close() noexcept {
   if (service_ == nullptr) return;
   service_->remove(*this);
-  const bool claimed = !machine_.revoke();
-  if (claimed) {
+  // The copy of another process knows nothing of what became of the slot: as if claimed.
+  const bool own = service_->is_own();
+  const bool claimed = !own || !machine_.revoke();
+  if (own && claimed) {
     const auto how = machine_.close(tcp::closes_by_reset(static_cast<int>(stream_.handle)));
     if (machine_.wake_peer()) ring_peer();
     if (how.reset || how.quiet) tcp::reset_when_closed(static_cast<int>(stream_.handle));

@@ -78,7 +78,7 @@ class channel final : public io_attachment {
   bool write_tcp(io_op& op) noexcept;
   bool give_verdict(io_op& op, verdict v) noexcept;
   void look_at_tcp_end() noexcept;
-  void tell_path() noexcept;
+  void tell_moved() noexcept;
   void ring_peer() noexcept;
   std::uint64_t space_wanted() const noexcept;
 

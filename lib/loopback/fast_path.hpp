@@ -16,14 +16,15 @@ namespace fairway::detail::shm {
 // Attaches a rendezvous to a listening object, with the extra operation of the attachment that it
 // replaces; it closes and goes with the object.
 void open_rendezvous(io_object& listener) noexcept;
-// Looks for the offer of a connection that `listener` accepted.
+// Looks for the offer of a connection that `listener`, which has a rendezvous, accepted.
 void match(io_object& listener, io_object& stream) noexcept;
 
 // --- connector ---
 struct offer;
-// Offers the connection that `stream`, not yet connected, is to make; binds its source unless it is
-// `bound`. Null: no offer, see the stream's path_reason.
-offer* make_offer(io_object& stream, const endpoint& target, bool bound) noexcept;
+// Offers the connection that `stream`, not yet connected, is to make, with rings of `ring_bytes`;
+// binds its source unless it is `bound`. Null: no offer, see the stream's path_reason.
+offer* make_offer(io_object& stream, const endpoint& target, bool bound,
+                  std::size_t ring_bytes) noexcept;
 // One of the two, once: afterwards the offer is gone.
 void connected(offer* made, io_object& stream) noexcept;
 void withdraw(offer* made) noexcept;

@@ -10,6 +10,7 @@
 
 #include <boost/asio/error.hpp>
 
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -17,7 +18,9 @@ namespace fairway::detail::shm {
 
 namespace {
 
-constexpr std::uint32_t slots_at_first = 16;
+constexpr std::uint64_t slots_at_first = 16;
+// Of one arena, unless one slot is more: what is made for one connection is not meant for all.
+constexpr std::uint64_t arena_bytes_max = std::uint64_t{8} << 20;
 constexpr std::size_t arenas_max = 256;
 // What one look at a link may take from it.
 constexpr unsigned messages_max = 64;
@@ -51,9 +54,9 @@ struct link::wire final : io_object, handler_base {
   io_op watching{op_kind::wait};
 };
 
-std::shared_ptr<link> link::make(service& where, int fd, side me) {
+std::shared_ptr<link> link::make(service& where, int fd, side me, std::size_t ring_bytes) {
   try {
-    auto made = std::make_shared<link>(where, me);
+    auto made = std::make_shared<link>(where, me, ring_bytes);
     made->wire_ = new wire{where, *made, fd};
     where.keep(made);
     made->watch();
@@ -147,7 +150,9 @@ slot_use link::take_slot(path_reason& why) {
     why = path_reason::no_memory;
     return {};
   }
-  const arena_shape shape{members_.empty() ? slots_at_first : slots_max, ring_bytes_usual};
+  const auto slots = std::clamp<std::uint64_t>(arena_bytes_max / (2 * ring_bytes_), 1,
+                                               members_.empty() ? slots_at_first : slots_max);
+  const arena_shape shape{static_cast<std::uint32_t>(slots), ring_bytes_};
   auto [made, memory] = system::make_arena(shape, why);
   if (made == nullptr) return {};
   made->initialise();
@@ -195,7 +200,7 @@ void link::collect(offer_book& book, const std::shared_ptr<link>& self) {
 
 void link::refuse_offers() noexcept {
   wanted_ = false;
-  if (is_open()) system::send_note(static_cast<int>(wire_->handle), system::note::refused);
+  if (is_open() && service_.is_own()) system::send_note(static_cast<int>(wire_->handle), system::note::refused);
 }
 
 }  // namespace fairway::detail::shm

@@ -27,8 +27,10 @@ class service;
 class link {
  public:
   // Takes the socket. Throws std::bad_alloc, with the socket closed.
-  static std::shared_ptr<link> make(service& where, int fd, side me);
-  link(service& where, side me) noexcept : service_{where}, me_{me} {}
+  // `ring_bytes`: of the arenas that the connector makes.
+  static std::shared_ptr<link> make(service& where, int fd, side me, std::size_t ring_bytes);
+  link(service& where, side me, std::size_t ring_bytes) noexcept
+      : service_{where}, ring_bytes_{ring_bytes}, me_{me} {}
   link(const link&) = delete;
   link& operator=(const link&) = delete;
   ~link();
@@ -42,6 +44,7 @@ class link {
 
   // --- connector ---
   bool takes_offers() const noexcept { return trusted_ && wanted_ && is_open(); }
+  std::size_t ring_bytes() const noexcept { return ring_bytes_; }
   slot_use take_slot(path_reason& why);
   void give_slot(const slot_use& use, bool claimed) { pool_.give(use, claimed); }
 
@@ -71,6 +74,7 @@ class link {
   wire* wire_ = nullptr;
   std::vector<member> members_;
   slot_pool pool_;
+  std::size_t ring_bytes_;
   side me_;
   bool trusted_ = true;
   bool wanted_ = true;

@@ -29,6 +29,7 @@ service& service::of(port_core& core) {
 
 service::service(port_core& core)
     : core_{core},
+      process_{system::process_number()},
       window_max_{system::one_processor() ? duration::zero() : duration{window_usual}},
       window_{window_max_} {
   hot = [](const poll_hook& h) noexcept {
@@ -50,6 +51,8 @@ service::service(port_core& core)
 }
 
 service::~service() = default;
+
+bool service::is_own() const noexcept { return process_ == system::process_number(); }
 
 void service::add(channel& waiting) noexcept {
   if (waiting.listed) return;
@@ -135,13 +138,16 @@ void service::keep(std::shared_ptr<link> made) {
   links_.push_back(std::move(made));
 }
 
-std::shared_ptr<link> service::find(const std::string& listener) const {
-  const auto at = by_name_.find(listener);
-  return at == by_name_.end() ? nullptr : at->second;
+std::shared_ptr<link> service::find(const std::string& listener, std::size_t ring_bytes) const {
+  auto [at, last] = by_name_.equal_range(listener);
+  for (; at != last; ++at) {
+    if (at->second->ring_bytes() == ring_bytes && at->second->takes_offers()) return at->second;
+  }
+  return nullptr;
 }
 
 void service::name(const std::string& listener, std::shared_ptr<link> to) {
-  by_name_[listener] = std::move(to);
+  by_name_.emplace(listener, std::move(to));
 }
 
 void service::forget_useless() {

@@ -31,6 +31,8 @@ class service final : public poll_hook {
   static service& of(port_core& core);
 
   port_core& core() noexcept { return core_; }
+  // False in a child made by fork: what is shared is the parent's and its peer's.
+  bool is_own() const noexcept;
   void add(channel& waiting) noexcept;
   void remove(channel& waiting) noexcept;
   void park_one(channel& waiting) noexcept;
@@ -39,8 +41,8 @@ class service final : public poll_hook {
 
   // Keeps a link alive until its port ends or it is of no more use.
   void keep(std::shared_ptr<link> made);
-  // The link to the listener of that name; null: none yet.
-  std::shared_ptr<link> find(const std::string& name) const;
+  // The link to the listener of that name with rings of that size; null: none yet.
+  std::shared_ptr<link> find(const std::string& name, std::size_t ring_bytes) const;
   void name(const std::string& listener, std::shared_ptr<link> to);
   void forget_useless();
 
@@ -56,6 +58,7 @@ class service final : public poll_hook {
   static constexpr unsigned trial_after_max = 1024;
 
   port_core& core_;
+  const unsigned process_;  // whose the links are
   channel* first_ = nullptr;  // channels that are looked at
   std::uint64_t found_ = 0;   // looks that found something
   duration window_max_;
@@ -66,7 +69,7 @@ class service final : public poll_hook {
   unsigned short_waits_ = 0;           // since the last full window
   unsigned trial_after_ = trial_after_min;
   std::vector<std::shared_ptr<link>> links_;
-  std::map<std::string, std::shared_ptr<link>, std::less<>> by_name_;
+  std::multimap<std::string, std::shared_ptr<link>> by_name_;
 };
 
 }  // namespace fairway::detail::shm

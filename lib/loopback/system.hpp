@@ -21,6 +21,10 @@ namespace fairway::detail::shm::system {
 // Looking at memory is of no use when the other end cannot run meanwhile.
 bool one_processor() noexcept;
 
+// Differs in a child made by fork, which has a copy of everything and must not take part. Costs no
+// system call.
+unsigned process_number() noexcept;
+
 // --- memory ---
 // Bytes that arenas may take in this process; beyond it connections are TCP.
 inline constexpr std::size_t budget_usual = std::size_t{2} << 30;

@@ -2,6 +2,7 @@
 
 #include "engine/port_core.hpp"
 #include "loopback/fast_path.hpp"
+#include "loopback/layout.hpp"
 #include "net/connect_plan.hpp"
 #include "net/control_state.hpp"
 #include "net/objects.hpp"
@@ -312,6 +313,10 @@ error_code connector_state::open_socket(running_attempt& attempt) {
   if (options.source && options.source->family() != target.family()) {
     return net_error::address_family_not_supported;
   }
+  const shm::arena_shape shape{1, options.loopback_ring_bytes};
+  if (asks_shared_memory(options.loopback) && !shape.valid()) {
+    return net_error::invalid_argument;
+  }
   if (supplied) {
     attempt.socket = std::exchange(supplied, nullptr);
     if (const error_code ec = usable(*attempt.socket)) {
@@ -352,12 +357,13 @@ void connector_state::offer_loopback(running_attempt& attempt) noexcept {
     return;
   }
   if (!loopback_allowed()) {
-    return set_path(*attempt.socket, path::tcp, path_reason::refused_by_environment);
+    return tell_path(*core, *attempt.socket, path::tcp, path_reason::refused_by_environment);
   }
   if (attempt.plain) {
-    return set_path(*attempt.socket, path::tcp, path_reason::no_source_port);
+    return tell_path(*core, *attempt.socket, path::tcp, path_reason::no_source_port);
   }
-  attempt.offered = shm::make_offer(*attempt.socket, attempt.target, options.source.has_value());
+  attempt.offered = shm::make_offer(*attempt.socket, attempt.target, options.source.has_value(),
+                                    options.loopback_ring_bytes);
 }
 
 void connector_state::attempt_ended(running_attempt& attempt, error_code ec) {

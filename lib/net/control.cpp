@@ -345,7 +345,13 @@ bool ask_fast_path(io_object& object, const endpoint& target, loopback wanted) {
 }
 
 error_code may_set_option(const io_object* object, option_id id) noexcept {
-  if (object == nullptr || (object->net_bits & net_fast_path) == 0) return {};
+  if (object == nullptr) return {};
+  if (path_in(*object) == path::shared_memory) {
+    // A close looks for linger.
+    const bool has = on_fast_path(id) || id == option_id::linger;
+    return has ? error_code{} : error_code{error::option_off_fast_path};
+  }
+  if ((object->net_bits & net_fast_path) == 0) return {};
   if (id == option_id::conditional_accept) return error::conditional_accept_refused;
   return on_fast_path(id) ? error_code{} : error_code{error::option_off_fast_path};
 }

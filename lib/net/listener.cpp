@@ -175,7 +175,10 @@ void open_paths(listener_state& state) {
   } else if (const ownership here{*state.core}) {
     shm::open_rendezvous(state);
   } else {
-    set_path(state, path::tcp, path_reason::other_port);
+    // The port runs elsewhere; a connection that comes before that is TCP.
+    initiation<void>::hop(*state.core, [&state] {
+      if (!state.closing) shm::open_rendezvous(state);
+    });
   }
 }
 
@@ -250,6 +253,13 @@ result<io_object*> adopt_listener(completion_port& port, std::uintptr_t handle,
 
 namespace {
 
+// Shared memory for an accepted connection, if the listener has a rendezvous.
+void match_paths(listener_state& state, io_object& accepted) {
+  if (!asks_shared_memory(state.options.loopback)) return;
+  if (state.attached != &state.basics) return shm::match(state, accepted);
+  tell_path(*state.core, accepted, path::tcp, reason_in(accepted));
+}
+
 // "Any sockets that are accepted will use the fast path for loopback" (SIO_LOOPBACK_FAST_PATH).
 bool inherits_fast_path(const io_object& listening, native_handle accepted) {
   if ((listening.net_bits & net_fast_path) == 0) return false;
@@ -290,9 +300,8 @@ listener_accept::values listener_accept::take(io_op& op) noexcept {
       set_path(*accepted, path::kernel_fast_path, path_reason::none);
     } else {
       const bool taken = (state.net_bits & net_fast_path) != 0;
-      set_path(*accepted, path::tcp,
-               taken ? path_reason::not_loopback : static_cast<path_reason>(state.net_reason));
-      if (state.attached != &state.basics) shm::match(state, *accepted);
+      set_path(*accepted, path::tcp, taken ? path_reason::not_loopback : reason_in(state));
+      match_paths(state, *accepted);
     }
     return {op.result.ec, stream{accepted}};
   } catch (const std::bad_alloc&) {

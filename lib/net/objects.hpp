@@ -13,11 +13,20 @@ inline constexpr std::uint8_t net_fast_path = 2;    // the kernel's fast path is
 inline constexpr std::uint8_t net_local = 4;        // unix-domain
 inline constexpr std::uint8_t net_datagram = 8;
 
-// What io_object::net_path and net_reason hold.
+// What io_object::net_path and net_reason hold; relaxed, as said there.
 inline void set_path(io_object& object, path what, path_reason why) noexcept {
-  object.net_path = static_cast<std::uint8_t>(what);
-  object.net_reason = static_cast<std::uint8_t>(why);
+  object.net_path.store(static_cast<std::uint8_t>(what), std::memory_order_relaxed);
+  object.net_reason.store(static_cast<std::uint8_t>(why), std::memory_order_relaxed);
 }
+inline path path_in(const io_object& object) noexcept {
+  return static_cast<path>(object.net_path.load(std::memory_order_relaxed));
+}
+inline path_reason reason_in(const io_object& object) noexcept {
+  return static_cast<path_reason>(object.net_reason.load(std::memory_order_relaxed));
+}
+
+// The same for what the option for shared memory led to; `counting` counts it.
+void tell_path(port_core& counting, io_object& object, path what, path_reason why) noexcept;
 
 inline void mark_local(io_object& object) noexcept {
   object.net_bits |= net_local;

@@ -118,12 +118,17 @@ io_object* make_stream(completion_port& port, native_handle handle) {
   }
 }
 
+void tell_path(port_core& counting, io_object& object, path what, path_reason why) noexcept {
+  set_path(object, what, why);
+  counting.counts().loopback[static_cast<std::size_t>(why)].add();
+}
+
 path path_of(const io_object* object) noexcept {
-  return object == nullptr ? path::tcp : static_cast<path>(object->net_path);
+  return object == nullptr ? path::tcp : path_in(*object);
 }
 
 path_reason path_reason_of(const io_object* object) noexcept {
-  return object == nullptr ? path_reason::not_asked : static_cast<path_reason>(object->net_reason);
+  return object == nullptr ? path_reason::not_asked : reason_in(*object);
 }
 
 void close_native(std::uintptr_t handle) noexcept { sockets::close(handle); }

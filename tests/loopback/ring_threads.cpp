@@ -77,13 +77,13 @@ bool run_both_ends(std::uint64_t bytes, std::size_t piece_max, bool spin) {
 }  // namespace
 
 TEST_CASE("two threads that park at once pass every byte") {
-  CHECK(run_both_ends(2'000'000, 900, false));
+  CHECK(run_both_ends(500'000, 900, false));
 }
 
 TEST_CASE("two threads that look for a while before they park pass every byte") {
-  CHECK(run_both_ends(4'000'000, 3000, true));
+  CHECK(run_both_ends(1'000'000, 3000, true));
 }
 
 TEST_CASE("single bytes pass two threads that park after each") {
-  CHECK(run_both_ends(20'000, 1, false));
+  CHECK(run_both_ends(3'000, 1, false));
 }

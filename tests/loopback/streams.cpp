@@ -9,6 +9,8 @@
 #include <boost/asio/write.hpp>
 
 #include <array>
+#include <future>
+#include <thread>
 
 #include "loopback/system.hpp"
 
@@ -340,6 +342,115 @@ TEST_CASE("beyond the budget for shared memory a connection is TCP, with the rea
   CHECK(c.path_reason() == path_reason::no_memory);
   say(port, c, "hello");
   CHECK(hear(port, a, 5) == "hello");
+}
+
+TEST_CASE("rings are as large as the connector wants them, and only a size that can be") {
+  completion_port port;
+  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  const endpoint at = l.local_endpoint().value();
+  for (const std::size_t bytes : {std::size_t{4096}, std::size_t{1} << 20}) {
+    fairway::connector connecting{
+        port, {.loopback = loopback::shared_memory, .loopback_ring_bytes = bytes}};
+    accepted made;
+    connecting.async_connect(at, made.record());
+    pump(port, [&] { return made.done(); });
+    REQUIRE(!made.ec);
+    auto a = accept(port, l);
+    take_part(port, a);
+    const std::string text(2 * bytes, 'x');
+    outcome put;
+    a.async_write_some(asio::buffer(text), put.record());
+    pump(port, [&] { return put.done(); });
+    CHECK(put.bytes == bytes);
+    CHECK(hear(port, made.value, bytes) == text.substr(bytes));
+  }
+  for (const std::size_t bytes : {std::size_t{0}, std::size_t{2048}, std::size_t{5000},
+                                  std::size_t{128} << 20}) {
+    fairway::connector connecting{
+        port, {.loopback = loopback::shared_memory, .loopback_ring_bytes = bytes}};
+    accepted made;
+    connecting.async_connect(at, made.record());
+    pump(port, [&] { return made.done(); });
+    CHECK(made.ec == condition::invalid_argument);
+  }
+}
+
+TEST_CASE("the port counts what became of each connection that asked") {
+  const auto count = [](const completion_port& of, path_reason why) {
+    return of.statistics().loopback[static_cast<std::size_t>(why)];
+  };
+  completion_port port;
+  completion_port other;
+  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto c = dial(other, l.local_endpoint().value());
+  auto a = accept(port, l);
+  take_part(port, a);
+  auto plain = raw_peer::connect(l.local_endpoint().value());
+  auto b = accept(port, l);
+  CHECK(count(port, path_reason::not_yet) == 1);
+  CHECK(count(port, path_reason::none) == 1);
+  CHECK(count(port, path_reason::peer_did_not_ask) == 1);
+  CHECK(count(other, path_reason::not_yet) == 1);
+  CHECK(count(other, path_reason::none) == 0);
+}
+
+TEST_CASE("once in memory a stream refuses the options that have no effect there") {
+  completion_port port;
+  auto [a, c] = connect_both(port, port);
+  CHECK(a.set_option(fairway::keep_alive{true}));
+  take_part(port, a);
+  CHECK(a.set_option(fairway::keep_alive{true}).error() == fairway::error::option_off_fast_path);
+  CHECK(a.set_option(fairway::no_delay{true}).error() == condition::not_supported);
+  CHECK(a.set_option(fairway::linger{true, std::chrono::seconds{0}}));
+}
+
+TEST_CASE("any thread may ask for the path") {
+  completion_port port;
+  auto [a, c] = connect_both(port, port);
+  std::thread asking{[&of = a] {
+    while (of.path() != path::shared_memory) std::this_thread::yield();
+    CHECK(of.path_reason() == path_reason::none);
+  }};
+  take_part(port, a);
+  asking.join();
+}
+
+TEST_CASE("a listener opened while its port runs on another thread has a rendezvous") {
+  completion_port port;
+  auto work = asio::require(port.get_executor(), asio::execution::outstanding_work.tracked);
+  std::thread running{[&port] { port.run(); }};
+  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  std::promise<fairway::stream> got;
+  asio::co_spawn(
+      port,
+      [](fairway::listener& from, std::promise<fairway::stream>& to) -> coroutine<void> {
+        auto s = co_await from.async_accept();
+        (void)co_await s.value().async_wait(fairway::wait_kind::write);
+        to.set_value(std::move(s).value());
+      }(l, got),
+      asio::detached);
+  completion_port other;
+  auto c = dial(other, l.local_endpoint().value());
+  auto a = got.get_future().get();
+  CHECK(a.path() == path::shared_memory);
+  asio::post(port, [&a] { a.close(); });
+  CHECK(end_of(other, c) == condition::eof);
+  asio::post(port, [&] { port.stop(); });
+  running.join();
+}
+
+TEST_CASE("accepted onto another port than the listener's a stream stays TCP and says so") {
+  completion_port port;
+  completion_port other;
+  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto c = dial(port, l.local_endpoint().value());
+  accepted made;
+  l.async_accept(other, made.record());
+  pump(port, [&] { return made.done(); });
+  REQUIRE(!made.ec);
+  CHECK(made.value.path_reason() == path_reason::other_port);
+  say(port, c, "by tcp");
+  CHECK(hear(other, made.value, 6) == "by tcp");
 }
 
 TEST_CASE("a run function does not wait for what the fast path watches") {

@@ -3,6 +3,9 @@
 // Always on; reading it stops nothing. Each number is exact, but they are not read at one moment.
 #pragma once
 
+#include <fairway/loopback.hpp>
+
+#include <array>
 #include <cstdint>
 
 namespace fairway {
@@ -21,6 +24,9 @@ struct port_statistics {
   std::uint64_t timers = 0;                // deadlines and timers armed
   std::uint64_t doorbells_sent = 0;      // wakes of a sleeping peer of a shared-memory stream
   std::uint64_t doorbells_received = 0;  // notes that such peers sent
+  // Connections that asked for shared memory, by what they were told: `not_yet` for each that both
+  // ends asked for, `none` for each of those that moved, else why it is TCP.
+  std::array<std::uint64_t, path_reason_count> loopback{};
 };
 
 }  // namespace fairway

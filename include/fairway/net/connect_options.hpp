@@ -38,6 +38,11 @@ struct connect_options {
 
   /// Faster paths to a peer on this machine: see loopback.hpp. Never a reason to fail.
   fairway::loopback loopback = fairway::loopback::off;
+
+  /// Shared memory: what goes out before the peer has read, each way. A power of two from 4 KiB to
+  /// 64 MiB, else the connect fails with boost::asio::error::invalid_argument. The memory is twice
+  /// that a connection, and really taken. 64 KiB fit into the cache of a core.
+  std::size_t loopback_ring_bytes = 64 * 1024;
 };
 
 /// One address that a connect tried.

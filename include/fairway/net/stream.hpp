@@ -173,14 +173,16 @@ class stream {
   result<endpoint> local_endpoint() const { return detail::local_endpoint_of(state_.get()); }
   result<endpoint> remote_endpoint() const { return detail::remote_endpoint_of(state_.get()); }
 
-  /// What carries the bytes, and why nothing faster does. Both are fixed when the stream is made;
-  /// an empty stream says `tcp`, `not_asked`.
+  /// What carries the bytes, and why nothing faster does. Fixed when the stream is made, but for
+  /// shared memory: `tcp`, `not_yet` until both ends take part. An empty stream says `tcp`,
+  /// `not_asked`. Threads: any.
   fairway::path path() const noexcept { return detail::path_of(state_.get()); }
   fairway::path_reason path_reason() const noexcept {
     return detail::path_reason_of(state_.get());
   }
 
-  /// Errors: option_off_fast_path for one that the kernel's fast path does not have; the option's.
+  /// Errors: option_off_fast_path for one without effect on the kernel's fast path, or on the
+  /// stream once it is in shared memory (linger has one there); the option's.
   template <class Option>
   result<void> set_option(const Option& option) {
     return detail::set_option_of(state_.get(), option);

@@ -106,7 +106,7 @@ void rendezvous::drain() noexcept {
       continue;
     }
     try {
-      links.push_back(link::make(where, fd, side::acceptor));
+      links.push_back(link::make(where, fd, side::acceptor, 0));
     } catch (const std::bad_alloc&) {
       return;
     }
@@ -114,10 +114,11 @@ void rendezvous::drain() noexcept {
 }
 
 void match_offer(rendezvous& at, io_object& stream) {
+  port_core& core = at.where.core();
   const auto remote = sockets::remote_endpoint(stream.handle);
   const auto local = at.any ? sockets::local_endpoint(stream.handle) : at.local;
   if (!remote || !local || !remote.value().is_loopback()) {
-    return set_path(stream, path::tcp, path_reason::not_loopback);
+    return tell_path(core, stream, path::tcp, path_reason::not_loopback);
   }
   const address_pair ends{address_of(remote.value()), address_of(local.value())};
   found_offer found = at.find(ends);
@@ -125,12 +126,10 @@ void match_offer(rendezvous& at, io_object& stream) {
     at.drain();  // the offer may be on a link that has just come
     found = at.find(ends);
   }
-  if (!found.use) return set_path(stream, path::tcp, path_reason::peer_did_not_ask);
-  if (stream.core != &at.where.core()) {
-    return set_path(stream, path::tcp, path_reason::other_port);
-  }
+  if (!found.use) return tell_path(core, stream, path::tcp, path_reason::peer_did_not_ask);
+  if (stream.core != &core) return tell_path(core, stream, path::tcp, path_reason::other_port);
   stream.attached = new channel{stream, at.where, found.from, found.use, side::acceptor};
-  set_path(stream, path::tcp, path_reason::not_yet);
+  tell_path(core, stream, path::tcp, path_reason::not_yet);
 }
 
 }  // namespace
@@ -166,13 +165,10 @@ void open_rendezvous(io_object& listener) noexcept {
 }
 
 void match(io_object& listener, io_object& stream) noexcept {
-  if (listener.attached->destroy == nullptr) {
-    return set_path(stream, path::tcp, static_cast<path_reason>(listener.net_reason));
-  }
   try {
     match_offer(static_cast<rendezvous&>(*listener.attached), stream);
   } catch (const std::bad_alloc&) {
-    set_path(stream, path::tcp, path_reason::no_memory);
+    tell_path(*listener.core, stream, path::tcp, path_reason::no_memory);
   }
 }
 
@@ -186,19 +182,20 @@ struct offer {
 namespace {
 
 // The link to whoever listens at `target`: at its own name, or at the any address of its port.
-std::shared_ptr<link> link_to(service& where, const address& target, path_reason& why) {
+std::shared_ptr<link> link_to(service& where, const address& target, std::size_t ring_bytes,
+                              path_reason& why) {
   const address any4 = any_of(target, 4);
   const address any6 = any_of(target, 6);
   for (const address& at : {target, any4, any6}) {
     if (&at == &any4 && target.name >> 32 == 6) continue;
     const std::string name = name_of(at);
-    if (auto known = where.find(name); known != nullptr && known->takes_offers()) return known;
+    if (auto known = where.find(name, ring_bytes)) return known;
     const int fd = system::connect_to(name, why);
     if (fd < 0) {
       if (why != path_reason::peer_did_not_ask) return nullptr;
       continue;
     }
-    auto made = link::make(where, fd, side::connector);
+    auto made = link::make(where, fd, side::connector, ring_bytes);
     where.name(name, made);
     return made;
   }
@@ -218,14 +215,15 @@ result<endpoint> choose_source(io_object& stream, const endpoint& to, path_reaso
   return boost::system::error_code{boost::asio::error::address_in_use};
 }
 
-offer* offer_from(io_object& stream, const endpoint& target, bool bound, path_reason& why) {
+offer* offer_from(io_object& stream, const endpoint& target, bool bound, std::size_t ring_bytes,
+                  path_reason& why) {
   const endpoint to = reached(target);
   if (!to.is_loopback()) {
     why = path_reason::not_loopback;
     return nullptr;
   }
   service& where = service::of(*stream.core);
-  auto by = link_to(where, address_of(to), why);
+  auto by = link_to(where, address_of(to), ring_bytes, why);
   if (by == nullptr) return nullptr;
   auto made = std::make_unique<offer>(offer{where, by, by->take_slot(why), !bound});
   if (!made->use) return nullptr;
@@ -242,14 +240,15 @@ offer* offer_from(io_object& stream, const endpoint& target, bool bound, path_re
 
 }  // namespace
 
-offer* make_offer(io_object& stream, const endpoint& target, bool bound) noexcept {
+offer* make_offer(io_object& stream, const endpoint& target, bool bound,
+                  std::size_t ring_bytes) noexcept {
   path_reason why = path_reason::peer_did_not_ask;
   try {
-    if (offer* made = offer_from(stream, target, bound, why)) return made;
+    if (offer* made = offer_from(stream, target, bound, ring_bytes, why)) return made;
   } catch (const std::bad_alloc&) {
     why = path_reason::no_memory;
   }
-  set_path(stream, path::tcp, why);
+  tell_path(*stream.core, stream, path::tcp, why);
   return nullptr;
 }
 
@@ -261,17 +260,17 @@ void connected(offer* given, io_object& stream) noexcept {
                                               side::connector);
     attached->machine().connected();
     stream.attached = attached.release();
-    set_path(stream, path::tcp, path_reason::not_yet);
+    tell_path(*stream.core, stream, path::tcp, path_reason::not_yet);
   } catch (const std::bad_alloc&) {
     switch_machine{made->use.place(side::connector)}.revoke();
     made->by->give_slot(made->use, false);
-    set_path(stream, path::tcp, path_reason::no_memory);
+    tell_path(*stream.core, stream, path::tcp, path_reason::no_memory);
   }
 }
 
 void withdraw(offer* given) noexcept {
   const std::unique_ptr<offer> made{given};
-  if (made == nullptr) return;
+  if (made == nullptr || !made->where.is_own()) return;
   // Nobody has claimed it: the connect is not known to have succeeded.
   const bool free = switch_machine{made->use.place(side::connector)}.revoke();
   made->by->give_slot(made->use, !free);

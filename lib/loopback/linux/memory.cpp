@@ -1,5 +1,7 @@
 #include "loopback/system.hpp"
 
+#include "engine/io_uring/ring/thread_number.hpp"
+
 #include <atomic>
 #include <cerrno>
 
@@ -67,6 +69,8 @@ bool one_processor() noexcept {
   cpu_set_t allowed;
   return ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) < 2;
 }
+
+unsigned process_number() noexcept { return io_uring::this_process_number(); }
 
 void set_budget(std::size_t bytes) noexcept {
   budget.store(bytes, std::memory_order_relaxed);  // as in reserve

@@ -11,7 +11,7 @@ namespace {
 
 // Why the kernel's path was not had says more, where that was asked for as well.
 void refuse(io_object& object) noexcept {
-  if (object.net_reason != static_cast<std::uint8_t>(path_reason::not_asked)) return;
+  if (reason_in(object) != path_reason::not_asked) return;
   set_path(object, path::tcp, path_reason::not_supported);
 }
 
@@ -22,7 +22,7 @@ struct offer {};
 void open_rendezvous(io_object& listener) noexcept { refuse(listener); }
 void match(io_object&, io_object& stream) noexcept { refuse(stream); }
 
-offer* make_offer(io_object& stream, const endpoint&, bool) noexcept {
+offer* make_offer(io_object& stream, const endpoint&, bool, std::size_t) noexcept {
   refuse(stream);
   return nullptr;
 }

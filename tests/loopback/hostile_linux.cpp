@@ -1,0 +1,302 @@
+// Other processes at the rendezvous: of another user, in other namespaces, with memory that is not
+// what it should be, and copies of this one made by fork.
+
+#include "support/child.hpp"
+#include "support/net.hpp"
+
+#include "loopback/address.hpp"
+#include "loopback/system.hpp"
+
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include <csignal>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace support;
+using fairway::completion_port;
+using fairway::condition;
+using fairway::endpoint;
+using fairway::loopback;
+using fairway::path;
+using fairway::path_reason;
+namespace shm = fairway::detail::shm;
+
+namespace {
+
+constexpr fairway::listen_options wanted{.loopback = loopback::shared_memory};
+
+std::string rendezvous_of(const endpoint& at) {
+  return "fairway-loopback-1-" + shm::address_of(at).text();
+}
+
+// Runs `port` until the connect has ended.
+accepted dial(completion_port& port, const endpoint& to) {
+  fairway::connector connecting{port, {.loopback = loopback::shared_memory}};
+  accepted made;
+  connecting.async_connect(to, made.record());
+  pump(port, [&] { return made.done(); });
+  return made;
+}
+
+// In a child: connects to `to`, and answers the first byte from there with the path it came by.
+int answer_path(const endpoint& to) {
+  completion_port port;
+  accepted made = dial(port, to);
+  if (made.ec) return 1;
+  char byte = 0;
+  outcome got;
+  asio::async_read(made.value, asio::buffer(&byte, 1), got.record());
+  pump(port, [&] { return got.done(); });
+  const std::string said{to_string(made.value.path_reason())};
+  outcome put;
+  asio::async_write(made.value, asio::buffer(said), put.record());
+  pump(port, [&] { return put.done(); });
+  return 0;
+}
+
+// What a child says that connects after `prepare`; empty when `prepare` could not be done.
+template <class Prepare>
+std::string path_of_child(Prepare prepare) {
+  completion_port port;
+  auto l = listen(port, endpoint::loopback_v4(0), wanted);
+  const endpoint at = l.local_endpoint().value();
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(prepare() ? answer_path(at) : 100);
+  std::string said;
+  int status = 0;
+  accepted got;
+  l.async_accept(got.record());
+  pump(port, [&] { return got.done() || ::waitpid(child, &status, WNOHANG) == child; });
+  if (!got.done()) return {};
+  REQUIRE(!got.ec);
+  std::array<char, 200> room{};
+  outcome put;
+  asio::async_write(got.value, asio::buffer("x", 1), put.record());
+  outcome all;
+  asio::async_read(got.value, asio::buffer(room), all.record());
+  pump(port, [&] { return all.done(); });
+  said.assign(room.data(), all.bytes);
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
+  return said;
+}
+
+// A header as a correct connector writes it.
+struct header {
+  std::uint64_t magic = shm::arena_magic;
+  std::uint32_t version = shm::protocol_version;
+  std::uint32_t slots = 4;
+  std::uint64_t ring_bytes = shm::ring_bytes_usual;
+  std::uint64_t total_bytes = shm::arena_shape{4, shm::ring_bytes_usual}.total();
+};
+
+constexpr int all_seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
+
+int memory(const header& head, std::size_t size, int seals, unsigned flags = 0) {
+  const int fd = ::memfd_create("bad", MFD_CLOEXEC | MFD_ALLOW_SEALING | flags);
+  if (fd < 0) return -1;
+  REQUIRE(::ftruncate(fd, static_cast<off_t>(size)) == 0);
+  if (flags == 0) REQUIRE(::pwrite(fd, &head, sizeof head, 0) == sizeof head);
+  REQUIRE(::fcntl(fd, F_ADD_SEALS, seals) == 0);
+  return fd;
+}
+
+}  // namespace
+
+TEST_CASE("memory that is not what it should be is never mapped") {
+  const header good;
+  path_reason why{};
+  const auto refused = [&](int fd, path_reason expected) {
+    REQUIRE(fd >= 0);
+    CHECK(shm::system::map_arena(fd, why) == nullptr);
+    CHECK(why == expected);
+    ::close(fd);
+  };
+  {
+    const int fd = memory(good, good.total_bytes, all_seals);
+    CHECK(shm::system::map_arena(fd, why) != nullptr);
+    ::close(fd);
+  }
+  refused(memory(good, good.total_bytes - 4096, all_seals), path_reason::peer_broke_rules);
+  refused(memory(good, good.total_bytes + 4096, all_seals), path_reason::peer_broke_rules);
+  refused(memory(good, 40, all_seals), path_reason::peer_broke_rules);
+  refused(memory(good, good.total_bytes, F_SEAL_GROW | F_SEAL_SEAL),
+          path_reason::peer_broke_rules);
+  refused(memory(good, good.total_bytes, F_SEAL_SHRINK | F_SEAL_GROW),
+          path_reason::peer_broke_rules);
+  header wrong = good;
+  wrong.version = 2;
+  refused(memory(wrong, good.total_bytes, all_seals), path_reason::other_version);
+  wrong = good;
+  wrong.magic = 1;
+  refused(memory(wrong, good.total_bytes, all_seals), path_reason::other_version);
+  wrong = good;
+  wrong.slots = 0xffff'ffff;
+  refused(memory(wrong, good.total_bytes, all_seals), path_reason::peer_broke_rules);
+  wrong = good;
+  wrong.ring_bytes = 3000;
+  refused(memory(wrong, good.total_bytes, all_seals), path_reason::peer_broke_rules);
+  wrong = good;
+  wrong.total_bytes = 1;
+  refused(memory(wrong, good.total_bytes, all_seals), path_reason::peer_broke_rules);
+  if (const int huge = memory(good, 4 << 20, all_seals, MFD_HUGETLB); huge >= 0) {
+    refused(huge, path_reason::peer_broke_rules);
+  }
+  char name[] = "/tmp/fairway-test-XXXXXX";
+  const int file = ::mkstemp(name);
+  REQUIRE(file >= 0);
+  ::unlink(name);
+  REQUIRE(::pwrite(file, &good, sizeof good, 0) == sizeof good);
+  REQUIRE(::ftruncate(file, static_cast<off_t>(good.total_bytes)) == 0);
+  refused(file, path_reason::peer_broke_rules);
+  refused(::open("/dev/zero", O_RDWR | O_CLOEXEC), path_reason::peer_broke_rules);
+}
+
+TEST_CASE("nonsense at the rendezvous costs nothing and stops nobody else") {
+  completion_port port;
+  auto l = listen(port, endpoint::loopback_v4(0), wanted);
+  const endpoint at = l.local_endpoint().value();
+  const std::size_t before = shm::system::memory_in_use();
+  {
+    path_reason why{};
+    std::vector<int> links;
+    const header good;
+    for (int i = 0; i < 8; ++i) {
+      links.push_back(shm::system::connect_to(rendezvous_of(at), why));
+      REQUIRE(links.back() >= 0);
+      const int fd = i % 2 == 0 ? memory(good, 8192, all_seals) : ::open("/dev/null", O_RDONLY);
+      CHECK(shm::system::send_arena(links.back(), fd, {}));
+      shm::system::send_note(links.back(), shm::system::note::bell);
+      shm::system::send_note(links.back(), static_cast<shm::system::note>('?'));
+      ::close(fd);
+    }
+    auto plain = raw_peer::connect(at);
+    auto a = accept(port, l);
+    CHECK(a.path_reason() == path_reason::peer_did_not_ask);
+    for (const int fd : links) ::close(fd);
+    accepted made = dial(port, at);
+    REQUIRE(!made.ec);
+    auto b = accept(port, l);
+    take_part(port, b);
+  }
+  drain(port);
+  CHECK(shm::system::memory_in_use() > before);  // of the good connection, for the next ones
+}
+
+TEST_CASE("a connector of another user stays TCP") {
+  if (::geteuid() != 0) {
+    std::puts("SKIP: only root can become another user");
+    return;
+  }
+  const std::string said = path_of_child([] { return ::setuid(1) == 0; });
+  CHECK(said == to_string(path_reason::other_user));
+}
+
+TEST_CASE("other mount, IPC and pid namespaces do not matter") {
+  const std::string said = path_of_child([] {
+    if (::unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID) != 0) return false;
+    const pid_t inside = ::fork();  // the first of its pid namespace
+    if (inside == 0) return true;
+    int status = 1;
+    ::waitpid(inside, &status, 0);
+    ::_exit(status == 0 ? 0 : 1);
+  });
+  if (said.empty()) {
+    std::puts("SKIP: namespaces need privileges that this process does not have");
+    return;
+  }
+  CHECK(said == to_string(path_reason::none));
+}
+
+TEST_CASE("in a user namespace that does not know its user a connector stays TCP") {
+  const std::string said = path_of_child([] { return ::unshare(CLONE_NEWUSER) == 0; });
+  if (said.empty()) {
+    std::puts("SKIP: user namespaces are not allowed here");
+    return;
+  }
+  CHECK(said == to_string(path_reason::other_user));
+}
+
+TEST_CASE("a child made by fork lets go of its copies without a trace") {
+  completion_port port;
+  auto l = std::make_unique<fairway::listener>(listen(port, endpoint::loopback_v4(0), wanted));
+  accepted made = dial(port, l->local_endpoint().value());
+  REQUIRE(!made.ec);
+  auto a = accept(port, *l);
+  take_part(port, a);
+  const auto exchange = [&](fairway::stream& from, fairway::stream& to) {
+    outcome put;
+    asio::async_write(from, asio::buffer("ping", 4), put.record());
+    char room[4];
+    outcome got;
+    asio::async_read(to, asio::buffer(room), got.record());
+    pump(port, [&] { return put.done() && got.done(); });
+    CHECK(!put.ec);
+    CHECK(!got.ec);
+  };
+  exchange(a, made.value);
+  const int status = in_child([&] {
+    if (a.shutdown(fairway::shutdown_kind::send)) return 1;
+    if (a.release()) return 2;
+    a.close();
+    made.value.close();
+    l->close();
+    return 0;
+  });
+  CHECK(status == 0);
+  exchange(a, made.value);
+  exchange(made.value, a);
+  accepted again = dial(port, l->local_endpoint().value());
+  REQUIRE(!again.ec);
+  auto b = accept(port, *l);
+  take_part(port, b);
+}
+
+TEST_CASE("after a kill nothing of the fast path is left in the system") {
+  int told[2];
+  REQUIRE(::pipe(told) == 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    completion_port port;
+    auto l = listen(port, endpoint::loopback_v4(0), wanted);
+    accepted made = dial(port, l.local_endpoint().value());
+    auto a = accept(port, l);
+    take_part(port, a);
+    const std::string name = rendezvous_of(l.local_endpoint().value());
+    (void)!::write(told[1], name.data(), name.size());
+    for (;;) ::pause();
+  }
+  char room[200];
+  const auto size = ::read(told[0], room, sizeof room);
+  REQUIRE(size > 0);
+  const std::string name(room, static_cast<std::size_t>(size));
+  const auto listed = [&] {
+    std::ifstream all{"/proc/net/unix"};
+    for (std::string line; std::getline(all, line);) {
+      if (line.find(name) != std::string::npos) return true;
+    }
+    return false;
+  };
+  CHECK(listed());
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  // The kernel takes the rings of io_uring down, and what they hold, after the process.
+  const auto limit = std::chrono::steady_clock::now() + patience;
+  while (listed() && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+  CHECK(!listed());
+  for (const auto& entry : std::filesystem::directory_iterator{"/dev/shm"}) {
+    CHECK(entry.path().string().find("fairway-loopback") == std::string::npos);
+  }
+  for (const int fd : told) ::close(fd);
+}
