@@ -1,7 +1,6 @@
 #include "loopback/channel.hpp"
 
 #include "engine/port_core.hpp"
-#include "loopback/link.hpp"
 #include "loopback/service.hpp"
 #include "loopback/tcp.hpp"
 #include "net/objects.hpp"
@@ -30,25 +29,21 @@ std::uint64_t total(const io_op& op) noexcept {
 
 }  // namespace
 
-channel::watch::watch(channel& owner, function f, wait_for side) noexcept
-    : handler_base{f, &on_discard}, of{&owner} {
+channel::watch::watch(channel& owner, function f, function d, wait_for side) noexcept
+    : handler_base{f, d}, of{&owner} {
   op.object = &owner.stream_;
   op.waiting = side;
 }
 
-channel::channel(io_object& stream, service& where, std::shared_ptr<link> by, const slot_use& use,
-                 side me)
+channel::channel(io_object& stream, service& where, const slot_use& use, side me)
     : stream_{stream},
       service_{&where},
-      link_{std::move(by)},
       use_{use},
       machine_{use.place(me)},
-      watch_in_{*this, &on_in, wait_for::read},
-      watch_out_{*this, &on_out, wait_for::write} {
+      watch_in_{*this, &on_in, &discard_in, wait_for::read},
+      watch_out_{*this, &on_out, &discard_out, wait_for::write} {
   start = [](io_op& op) noexcept { channel_of(*op.object).begin(op); };
-  cancel = [](io_op& op) noexcept {
-    channel_of(*op.object).end_held(op, net_error::operation_aborted, 0);
-  };
+  cancel = [](io_op& op) noexcept { channel_of(*op.object).cancel_held(op); };
   block_came = [](io_op& op) noexcept {
     channel& self = channel_of(*op.object);
     if (!self.try_in(true)) self.wait();
@@ -57,7 +52,6 @@ channel::channel(io_object& stream, service& where, std::shared_ptr<link> by, co
   destroy = [](io_object& o) noexcept { delete &channel_of(o); };
   extra[0] = &watch_in_.op;
   extra[1] = &watch_out_.op;
-  link_->enter(*this);
 }
 
 channel::~channel() { assert(service_ == nullptr && watch_in_.op.idle() && watch_out_.op.idle()); }
@@ -83,6 +77,8 @@ void channel::end_held(io_op& op, error_code ec, std::size_t bytes) noexcept {
   stream_.core->complete(op, ec, bytes);
 }
 
+void channel::cancel_held(io_op& op) noexcept { end_held(op, net_error::operation_aborted, 0); }
+
 void channel::wait() noexcept {
   if (service_ == nullptr || !waits()) return;
   watch_tcp_ways();
@@ -102,7 +98,7 @@ bool channel::look() noexcept {
 
 bool channel::hot() noexcept {
   if (reads_ring() && machine_.way_in() == way::ring) return true;
-  return out_ != nullptr && machine_.way_out() == way::ring;
+  return out_ != nullptr && way_out() == way::ring;
 }
 
 // The read side waits for bytes: neither for a buffer nor for an error alone.
@@ -144,7 +140,7 @@ bool channel::give_verdict(io_op& op, verdict v) noexcept {
       return true;
     case verdict::broken: break;
   }
-  link_->distrust();
+  distrust_peer();
   end_held(op, error::peer_broke_the_ring, 0);
   return true;
 }
@@ -182,34 +178,40 @@ bool channel::read_ring(io_op& op) noexcept {
     count = 1;
   }
   const std::size_t got = in.read(into, count);
-  if (in.wake_writer()) ring_peer();
+  if (in.wake_writer()) ring_peer(1);
   end_held(op, {}, got);
   return true;
 }
 
 bool channel::read_tcp(io_op& op) noexcept {
-  const int fd = static_cast<int>(stream_.handle);
+  const native_handle socket = stream_.handle;
   if (op.kind == op_kind::wait) {
-    if (op.waiting == wait_for::error || !tcp::readable(fd)) return false;
+    if (op.waiting == wait_for::error || !tcp::readable(socket)) return false;
+    // A bell comes after the switch: it makes TCP readable and no byte of the stream.
+    if (machine_.way_in() == way::ring) return read_ring(op);
     end_held(op, {}, 0);
     return true;
   }
   tcp::outcome got;
   if (op.kind == op_kind::receive) {
-    if (!tcp::readable(fd)) return false;
+    if (!tcp::readable(socket)) return false;
     op.block = stream_.core->take_block(op);
     if (op.block == nullptr) return false;
     const io_vec one{op.block->data(), stream_.core->buffers().block_bytes()};
-    got = tcp::receive(fd, &one, 1);
-    if (got.bytes == 0) stream_.core->give_block(*std::exchange(op.block, nullptr));
+    got = tcp::receive(socket, &one, 1);
   } else {
-    got = tcp::receive(fd, op.vecs, op.vec_count);
+    got = tcp::receive(socket, op.vecs, op.vec_count);
   }
   stream_.core->counts().kernel_entries.add();
   tcp_unread_ = false;
+  const std::size_t bytes = got.bytes == 0 ? 0 : without_bells(got.bytes);
+  if (bytes == 0 && op.block != nullptr) {
+    stream_.core->give_block(*std::exchange(op.block, nullptr));
+  }
   if (got.bytes != 0) {
-    if (!machine_.received(got.bytes)) return give_verdict(op, verdict::broken);
-    end_held(op, {}, got.bytes);
+    if (!machine_.received(bytes)) return give_verdict(op, verdict::broken);
+    if (bytes == 0) return try_in(false);  // nothing but bells: the ring has more
+    end_held(op, {}, bytes);
     return true;
   }
   if (tcp::is_would_block(got.error)) {
@@ -225,6 +227,7 @@ bool channel::read_tcp(io_op& op) noexcept {
 
 bool channel::try_out(bool ask_tcp) noexcept {
   io_op& op = *out_;
+  if (sending_) return false;
   switch (machine_.way_out()) {
     case way::tcp: return ask_tcp && write_tcp(op);
     case way::lost:
@@ -246,20 +249,20 @@ bool channel::try_out(bool ask_tcp) noexcept {
   }
   const std::size_t put = out.write(op.vecs, op.vec_count);
   if (put == 0) return out.broken() && give_verdict(op, verdict::broken);
-  if (out.wake_reader()) ring_peer();
+  if (out.wake_reader()) ring_peer(1);
   end_held(op, {}, put);
   return true;
 }
 
 bool channel::write_tcp(io_op& op) noexcept {
-  const int fd = static_cast<int>(stream_.handle);
+  const native_handle socket = stream_.handle;
   stream_.core->counts().kernel_entries.add();
   if (op.kind == op_kind::wait) {
-    if (!tcp::writable(fd)) return false;
+    if (!tcp::writable(socket)) return false;
     end_held(op, {}, 0);
     return true;
   }
-  const tcp::outcome put = tcp::send(fd, op.vecs, op.vec_count);
+  const tcp::outcome put = tcp::send(socket, op.vecs, op.vec_count);
   if (tcp::is_would_block(put.error)) return false;
   machine_.sent(put.bytes);
   end_held(op, tcp::as_error(put.error), put.bytes);
@@ -276,7 +279,7 @@ std::uint64_t channel::space_wanted() const noexcept {
 
 void channel::arm() noexcept {
   if (in_ != nullptr) machine_.arm_data();
-  if (out_ != nullptr && machine_.way_out() == way::ring) machine_.arm_space(space_wanted());
+  if (out_ != nullptr && way_out() == way::ring) machine_.arm_space(space_wanted());
   armed_ = true;
   // Whoever sleeps is to hear when TCP ends.
   if (waits() && !tcp_unread_ && machine_.tcp() == tcp_end::none) start_watch(watch_in_);
@@ -291,7 +294,7 @@ void channel::disarm() noexcept {
 // What still goes by TCP is found by the backend.
 void channel::watch_tcp_ways() noexcept {
   if (in_ != nullptr && !tcp_unread_ && machine_.way_in() == way::tcp) start_watch(watch_in_);
-  if (out_ != nullptr && machine_.way_out() == way::tcp) start_watch(watch_out_);
+  if (out_ != nullptr && way_out() == way::tcp) await_tcp_out();
 }
 
 void channel::start_watch(watch& which) noexcept {
@@ -304,7 +307,16 @@ void channel::start_watch(watch& which) noexcept {
   core.start(which.op);
 }
 
-void channel::on_discard(handler_base*, io_op& op) { finish(op); }
+void channel::discard_in(handler_base*, io_op& op) { finish(op); }
+
+void channel::discard_out(handler_base* base, io_op& op) {
+  channel& self = *static_cast<watch*>(base)->of;
+  port_core& core = *self.stream_.core;
+  core.retain(self.stream_);
+  finish(op);
+  self.tcp_out_ended(net_error::operation_aborted, 0);
+  core.release(self.stream_);
+}
 
 // TCP has something: bytes before the switch, else its end.
 void channel::on_in(handler_base* base, io_op& op) {
@@ -321,8 +333,9 @@ void channel::on_in(handler_base* base, io_op& op) {
         self.tcp_unread_ = true;  // for the next read
       }
     }
-    if (self.in_ != nullptr) self.try_in(true);
-    if (self.out_ != nullptr) self.try_out(false);
+    bool found = self.in_ != nullptr && self.try_in(true);
+    found |= self.out_ != nullptr && self.try_out(false);
+    if (std::exchange(self.rung_, false) && found) self.service_->found_by_bell();
     self.wait();
   }
   core.release(self.stream_);
@@ -332,25 +345,30 @@ void channel::on_out(handler_base* base, io_op& op) {
   channel& self = *static_cast<watch*>(base)->of;
   port_core& core = *self.stream_.core;
   core.retain(self.stream_);
+  const op_result got = op.result;
   finish(op);
-  if (self.service_ != nullptr) {
-    if (self.out_ != nullptr) self.try_out(true);
-    self.wait();
-  }
+  self.tcp_out_ended(got.ec, got.bytes);
   core.release(self.stream_);
+}
+
+void channel::tcp_out_ended(error_code, std::size_t) noexcept {
+  if (service_ == nullptr) return;
+  if (out_ != nullptr) try_out(true);
+  wait();
 }
 
 // After the switch TCP carries nothing more: whatever can be read is its end, or a lie.
 void channel::look_at_tcp_end() noexcept {
   std::byte room[16];
   const io_vec one{room, sizeof room};
-  const tcp::outcome got = tcp::receive(static_cast<int>(stream_.handle), &one, 1);
+  const tcp::outcome got = tcp::receive(stream_.handle, &one, 1);
   stream_.core->counts().kernel_entries.add();
   if (tcp::is_would_block(got.error)) return;
   if (got.bytes != 0) {
+    if (bells_came(got.bytes)) return;
     machine_.received(got.bytes);
     machine_.tcp_ended(tcp_end::reset);
-    link_->distrust();
+    distrust_peer();
     return;
   }
   machine_.tcp_ended(got.error == 0 ? tcp_end::fin : tcp_end::reset);
@@ -372,21 +390,17 @@ void channel::tell_moved() noexcept {
   tell_path(*stream_.core, stream_, path::shared_memory, path_reason::none);
 }
 
-void channel::ring_peer() noexcept {
-  if (link_ != nullptr) link_->ring(use_);
-}
-
 // --- ending ---
 
 result<void> channel::shutdown(bool receive, bool send) noexcept {
   if (service_ == nullptr || !service_->is_own()) return error_code{net_error::bad_descriptor};
   if (send) {
     if (machine_.shutdown_send() == shutdown_answer::by_tcp) {
-      if (const int failed = tcp::shutdown_send(static_cast<int>(stream_.handle)); failed != 0) {
+      if (const int failed = tcp::shutdown_send(stream_.handle); failed != 0) {
         return tcp::as_error(failed);
       }
-    } else if (machine_.wake_peer()) {
-      ring_peer();
+    } else if (const unsigned tokens = machine_.wake_peer(); tokens != 0) {
+      ring_peer(tokens);
     }
     if (out_ != nullptr) try_out(true);
   }
@@ -411,14 +425,18 @@ void channel::close() noexcept {
   const bool own = service_->is_own();
   const bool claimed = !own || !machine_.revoke();
   if (own && claimed) {
-    const auto how = machine_.close(tcp::closes_by_reset(static_cast<int>(stream_.handle)));
-    if (machine_.wake_peer()) ring_peer();
-    if (how.reset || how.quiet) tcp::reset_when_closed(static_cast<int>(stream_.handle));
+    // With a send in flight it is not known what the peer got: it is to see a reset.
+    const auto how = machine_.close(sending_ || tcp::closes_by_reset(stream_.handle));
+    if (const unsigned tokens = machine_.wake_peer(); tokens != 0) ring_peer(tokens);
+    end_tcp(how);
     machine_.release();
   }
-  link_->leave(*this, claimed);
-  link_ = nullptr;
+  let_go(claimed);
   service_ = nullptr;
+}
+
+void channel::end_tcp(const switch_machine::farewell& how) noexcept {
+  if (how.reset || how.quiet) tcp::reset_when_closed(stream_.handle);
 }
 
 }  // namespace fairway::detail::shm

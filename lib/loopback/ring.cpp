@@ -85,6 +85,10 @@ void ring_writer::disarm() noexcept {
   at_.shared->space_armed.store(0, std::memory_order_relaxed);  // a bell too many is harmless
 }
 
+bool ring_writer::take_back() noexcept {
+  return at_.shared->space_armed.exchange(0, std::memory_order_acq_rel) != 0;
+}
+
 bool ring_writer::reader_closed() const noexcept {
   return at_.shared->closed.load(std::memory_order_acquire) != 0;
 }
@@ -127,6 +131,10 @@ void ring_reader::arm() noexcept {
 
 void ring_reader::disarm() noexcept {
   at_.shared->data_armed.store(0, std::memory_order_relaxed);  // a bell too many is harmless
+}
+
+bool ring_reader::take_back() noexcept {
+  return at_.shared->data_armed.exchange(0, std::memory_order_acq_rel) != 0;
 }
 
 }  // namespace fairway::detail::shm

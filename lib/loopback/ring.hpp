@@ -43,8 +43,12 @@ class ring_writer {
   // The caller looks at `space` again after the fence that follows (see `full_fence`).
   void arm(std::uint64_t wanted) noexcept;
   void disarm() noexcept;
+  // Disarms, where each bell counts. False: the peer took the token, and its bell is owed.
+  bool take_back() noexcept;
   // All that was published has been read.
   bool all_read() noexcept { return space(at_.capacity) == at_.capacity; }
+  // The reader has read something.
+  bool any_read() noexcept { return space(at_.capacity) != 0 && head_ != at_.start; }
   // Something was written.
   bool used() const noexcept { return tail_ != at_.start; }
   bool reader_closed() const noexcept;
@@ -71,6 +75,7 @@ class ring_reader {
   bool wake_writer() noexcept;
   void arm() noexcept;
   void disarm() noexcept;
+  bool take_back() noexcept;  // as the writer's
 
  private:
   ring_place at_;

@@ -1,7 +1,6 @@
 #include "loopback/service.hpp"
 
 #include "loopback/channel.hpp"
-#include "loopback/link.hpp"
 #include "loopback/system.hpp"
 
 #include <algorithm>
@@ -131,28 +130,6 @@ bool service::park_all() noexcept {
   }
   while (first_ != nullptr) remove(*first_);
   return false;
-}
-
-void service::keep(std::shared_ptr<link> made) {
-  forget_useless();
-  links_.push_back(std::move(made));
-}
-
-std::shared_ptr<link> service::find(const std::string& listener, std::size_t ring_bytes) const {
-  auto [at, last] = by_name_.equal_range(listener);
-  for (; at != last; ++at) {
-    if (at->second->ring_bytes() == ring_bytes && at->second->takes_offers()) return at->second;
-  }
-  return nullptr;
-}
-
-void service::name(const std::string& listener, std::shared_ptr<link> to) {
-  by_name_.emplace(listener, std::move(to));
-}
-
-void service::forget_useless() {
-  std::erase_if(by_name_, [](const auto& entry) { return !entry.second->takes_offers(); });
-  std::erase_if(links_, [](const auto& l) { return l.use_count() == 1 && l->is_useless(); });
 }
 
 }  // namespace fairway::detail::shm

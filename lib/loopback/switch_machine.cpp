@@ -1,5 +1,6 @@
 #include "loopback/switch_machine.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 namespace fairway::detail::shm {
@@ -93,6 +94,17 @@ way switch_machine::way_in() noexcept {
   return way::ring;
 }
 
+std::uint64_t switch_machine::before_switch(std::uint64_t bytes) noexcept {
+  if (!accepted()) return bytes;
+  const std::uint64_t count = incoming().switch_at.load(std::memory_order_acquire);
+  if (count == switch_unset || count < received_) return bytes;
+  return std::min(bytes, count - received_);
+}
+
+bool switch_machine::peer_switched() const noexcept {
+  return incoming().switch_at.load(std::memory_order_acquire) != switch_unset;
+}
+
 bool switch_machine::received(std::uint64_t bytes) noexcept {
   received_ += bytes;
   return way_in() != way::broken;
@@ -153,13 +165,17 @@ switch_machine::farewell switch_machine::close(bool abortive) noexcept {
   return how;
 }
 
-bool switch_machine::wake_peer() noexcept {
+unsigned switch_machine::wake_peer() noexcept {
   const bool reader = out_.wake_reader();
   word& space = incoming().space_armed;
   // Relaxed: the fence of wake_reader orders it after the marks; the exchange decides.
   const bool writer = space.load(std::memory_order_relaxed) != 0 &&
                       space.exchange(0, std::memory_order_acq_rel) != 0;
-  return reader || writer;
+  return unsigned{reader} + unsigned{writer};
+}
+
+bool switch_machine::peer_took_tcp() noexcept {
+  return sent_ == 0 || (out_.used() && out_.any_read());
 }
 
 void switch_machine::release() noexcept {

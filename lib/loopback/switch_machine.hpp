@@ -62,6 +62,10 @@ class switch_machine {
   way way_in() noexcept;
   // False: TCP carried more than the sender said.
   bool received(std::uint64_t bytes) noexcept;
+  // Of `bytes` that TCP has just given, not yet reported: those before the peer's switch.
+  std::uint64_t before_switch(std::uint64_t bytes) noexcept;
+  // The peer has switched, which it does before it first rings by TCP.
+  bool peer_switched() const noexcept;
   ring_reader& in() noexcept { return in_; }
   // What there is when the ring is empty: `more` (nothing yet, or bytes came in the meantime), or
   // the end. Only after `way_in` said ring.
@@ -81,8 +85,10 @@ class switch_machine {
   };
   // Marks the end; `wake_peer` is to be asked afterwards. `abortive`: the peer is to see a reset.
   farewell close(bool abortive = false) noexcept;
-  // True when the peer waits for anything and is to be rung.
-  bool wake_peer() noexcept;
+  // How many of the peer's tokens (its armed words) were taken: zero, unless it waits for anything.
+  unsigned wake_peer() noexcept;
+  // All that went to the peer by TCP has been read: there was nothing, or it has read of the ring.
+  bool peer_took_tcp() noexcept;
   // The slot may go to another connection once both ends have said so.
   void release() noexcept;
 

@@ -6,6 +6,7 @@
 // Threads: any.
 #pragma once
 
+#include "engine/operation.hpp"
 #include "loopback/address.hpp"
 #include "loopback/arena.hpp"
 
@@ -55,7 +56,7 @@ message receive(int link) noexcept;
 // --- the source of a connection ---
 // Binds `socket` to a free port of `where`, chosen here and not `avoided`, and forbids others to
 // bind it. Zero: found none.
-std::uint16_t bind_source(int socket, const endpoint& where, std::uint16_t avoided) noexcept;
+std::uint16_t bind_source(native_handle socket, const endpoint& where, std::uint16_t avoided) noexcept;
 // After the connect: the port may be bound again while an old connection lingers.
 void allow_reuse(int socket, bool allow) noexcept;
 

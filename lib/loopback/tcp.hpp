@@ -1,7 +1,7 @@
 // The calls a channel makes on its TCP socket: none of them blocks, whatever the descriptor says.
 #pragma once
 
-#include <fairway/engine/detail/initiate.hpp>
+#include "engine/operation.hpp"
 
 #include <boost/system/error_code.hpp>
 
@@ -14,16 +14,20 @@ struct outcome {
   int error = 0;  // of the system; zero with no bytes: the end of the stream
 };
 
-outcome receive(int fd, const io_vec* into, unsigned count) noexcept;
-outcome send(int fd, const io_vec* from, unsigned count) noexcept;
-bool readable(int fd) noexcept;
-bool writable(int fd) noexcept;
-int shutdown_send(int fd) noexcept;  // an error of the system, or zero
+outcome receive(native_handle socket, const io_vec* into, unsigned count) noexcept;
+outcome send(native_handle socket, const io_vec* from, unsigned count) noexcept;
+bool readable(native_handle socket) noexcept;
+bool writable(native_handle socket) noexcept;
+int shutdown_send(native_handle socket) noexcept;  // an error of the system, or zero
 // The close that follows sends a reset and leaves no TIME_WAIT (SO_LINGER, zero seconds).
-void reset_when_closed(int fd) noexcept;
+void reset_when_closed(native_handle socket) noexcept;
 // The user asked for that (SO_LINGER).
-bool closes_by_reset(int fd) noexcept;
+bool closes_by_reset(native_handle socket) noexcept;
 bool is_would_block(int error) noexcept;
 boost::system::error_code as_error(int error) noexcept;
+#if defined(_WIN32)
+// Calls that are not overlapped block on a socket unless it says otherwise.
+bool set_blocking(native_handle socket, bool blocking) noexcept;
+#endif
 
 }  // namespace fairway::detail::shm::tcp

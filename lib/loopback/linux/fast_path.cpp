@@ -1,8 +1,8 @@
 #include "loopback/fast_path.hpp"
 
 #include "engine/port_core.hpp"
-#include "loopback/channel.hpp"
 #include "loopback/link.hpp"
+#include "loopback/linux/linked_channel.hpp"
 #include "loopback/offer_book.hpp"
 #include "loopback/service.hpp"
 #include "loopback/system.hpp"
@@ -128,7 +128,7 @@ void match_offer(rendezvous& at, io_object& stream) {
   }
   if (!found.use) return tell_path(core, stream, path::tcp, path_reason::peer_did_not_ask);
   if (stream.core != &core) return tell_path(core, stream, path::tcp, path_reason::other_port);
-  stream.attached = new channel{stream, at.where, found.from, found.use, side::acceptor};
+  stream.attached = new linked_channel{stream, at.where, found.from, found.use, side::acceptor};
   tell_path(core, stream, path::tcp, path_reason::not_yet);
 }
 
@@ -209,7 +209,7 @@ result<endpoint> choose_source(io_object& stream, const endpoint& to, path_reaso
                         : to.address().to_v6().is_v4_mapped()
                             ? endpoint::parse("[::ffff:127.0.0.1]:0").value()
                             : endpoint::loopback_v6(0);
-  const auto port = system::bind_source(static_cast<int>(stream.handle), from, to.port());
+  const auto port = system::bind_source(stream.handle, from, to.port());
   if (port != 0) return from.with_port(port);
   why = path_reason::no_source_port;
   return boost::system::error_code{boost::asio::error::address_in_use};
@@ -256,8 +256,8 @@ void connected(offer* given, io_object& stream) noexcept {
   const std::unique_ptr<offer> made{given};
   if (made->source_chosen) system::allow_reuse(static_cast<int>(stream.handle), true);
   try {
-    auto attached = std::make_unique<channel>(stream, made->where, made->by, made->use,
-                                              side::connector);
+    auto attached = std::make_unique<linked_channel>(stream, made->where, made->by, made->use,
+                                                     side::connector);
     attached->machine().connected();
     stream.attached = attached.release();
     tell_path(*stream.core, stream, path::tcp, path_reason::not_yet);

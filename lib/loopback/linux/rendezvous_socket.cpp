@@ -196,12 +196,14 @@ unsigned random_number() noexcept {
 
 }  // namespace
 
-std::uint16_t bind_source(int socket, const endpoint& where, std::uint16_t avoided) noexcept {
+std::uint16_t bind_source(native_handle handle, const endpoint& where,
+                          std::uint16_t avoided) noexcept {
   constexpr unsigned first = 32768;  // the range that the system takes its own from by default
   constexpr unsigned count = 28232;
   // A try costs about a microsecond. Connections in TIME_WAIT made without SO_REUSEADDR occupy
   // ports: with half of them gone, one connect in 65,536 finds none.
   constexpr unsigned tries = 16;
+  const int socket = static_cast<int>(handle);
   allow_reuse(socket, true);
   for (unsigned i = 0; i < tries; ++i) {
     const auto port = static_cast<std::uint16_t>(first + random_number() % count);

@@ -31,37 +31,39 @@ outcome repeated(Call call) noexcept {
   }
 }
 
-bool ready(int fd, short what) noexcept {
-  pollfd state{fd, what, 0};
+int fd_of(native_handle socket) noexcept { return static_cast<int>(socket); }
+
+bool ready(native_handle socket, short what) noexcept {
+  pollfd state{fd_of(socket), what, 0};
   return ::poll(&state, 1, 0) > 0;
 }
 
 }  // namespace
 
-outcome receive(int fd, const io_vec* into, unsigned count) noexcept {
+outcome receive(native_handle socket, const io_vec* into, unsigned count) noexcept {
   msghdr message = message_of(into, count);
-  return repeated([&] { return ::recvmsg(fd, &message, MSG_DONTWAIT); });
+  return repeated([&] { return ::recvmsg(fd_of(socket), &message, MSG_DONTWAIT); });
 }
 
-outcome send(int fd, const io_vec* from, unsigned count) noexcept {
+outcome send(native_handle socket, const io_vec* from, unsigned count) noexcept {
   const msghdr message = message_of(from, count);
-  return repeated([&] { return ::sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL); });
+  return repeated([&] { return ::sendmsg(fd_of(socket), &message, MSG_DONTWAIT | MSG_NOSIGNAL); });
 }
 
-bool readable(int fd) noexcept { return ready(fd, POLLIN); }
-bool writable(int fd) noexcept { return ready(fd, POLLOUT); }
+bool readable(native_handle socket) noexcept { return ready(socket, POLLIN); }
+bool writable(native_handle socket) noexcept { return ready(socket, POLLOUT); }
 
-int shutdown_send(int fd) noexcept { return ::shutdown(fd, SHUT_WR) == 0 ? 0 : errno; }
+int shutdown_send(native_handle socket) noexcept { return ::shutdown(fd_of(socket), SHUT_WR) == 0 ? 0 : errno; }
 
-void reset_when_closed(int fd) noexcept {
+void reset_when_closed(native_handle socket) noexcept {
   const ::linger at_once{1, 0};
-  ::setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  ::setsockopt(fd_of(socket), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
 
-bool closes_by_reset(int fd) noexcept {
+bool closes_by_reset(native_handle socket) noexcept {
   ::linger asked{};
   socklen_t size = sizeof asked;
-  return ::getsockopt(fd, SOL_SOCKET, SO_LINGER, &asked, &size) == 0 && asked.l_onoff != 0 &&
+  return ::getsockopt(fd_of(socket), SOL_SOCKET, SO_LINGER, &asked, &size) == 0 && asked.l_onoff != 0 &&
          asked.l_linger == 0;
 }
 

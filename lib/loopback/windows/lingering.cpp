@@ -1,0 +1,81 @@
+#include "loopback/windows/lingering.hpp"
+
+#include "engine/iocp/winsock.hpp"
+#include "engine/port_core.hpp"
+#include "loopback/tcp.hpp"
+
+#include <fairway/engine/detail/handle.hpp>
+
+#include <new>
+#include <utility>
+
+namespace fairway::detail::shm {
+
+namespace {
+
+constexpr std::chrono::seconds patience{1};
+
+struct lingering final : io_object, handler_base {
+  lingering(port_core& owner, unsigned count)
+      : io_object{owner, &destroy_it}, handler_base{&on_ready, &on_discard}, owed{count} {
+    waiting.object = this;
+    read_side = &waiting;
+  }
+  static void destroy_it(io_object* object) noexcept { delete static_cast<lingering*>(object); }
+  static void on_ready(handler_base* base, io_op& op);
+  static void on_discard(handler_base* base, io_op& op) {
+    auto& self = *static_cast<lingering*>(base);
+    finish(op);
+    self.core->close(self);
+    self.core->release(self);
+  }
+  void wait(time_point until) noexcept {
+    end = until;
+    core->attach(waiting, this);
+    waiting.kind = op_kind::wait;
+    waiting.waiting = wait_for::read;
+    try {
+      core->arm_deadline(waiting, until);
+    } catch (const std::bad_alloc&) {
+      owed = 0;  // what comes first ends it
+    }
+    core->start(waiting);
+  }
+
+  unsigned owed;
+  time_point end{};
+  io_op waiting{op_kind::wait};
+};
+
+void lingering::on_ready(handler_base* base, io_op& op) {
+  auto& self = *static_cast<lingering*>(base);
+  const error_code ec = op.result.ec;
+  finish(op);
+  if (!ec && !self.closing) {
+    std::byte room[16];
+    const io_vec one{room, sizeof room};
+    const tcp::outcome got = tcp::receive(self.handle, &one, 1);
+    const bool ended = got.bytes == 0 && !tcp::is_would_block(got.error);
+    if (!ended && got.bytes < self.owed) {
+      self.owed -= static_cast<unsigned>(got.bytes);
+      return self.wait(self.end);
+    }
+  }
+  self.core->close(self);
+  self.core->release(self);
+}
+
+}  // namespace
+
+void linger_for_bells(io_object& stream, unsigned bells) noexcept {
+  auto* const made = new (std::nothrow) lingering{*stream.core, bells};
+  if (made == nullptr) return;
+  // The packets of what is cancelled still find the stream's operations.
+  ::CancelIoEx(iocp::file_of(stream.handle), nullptr);
+  made->handle = std::exchange(stream.handle, no_handle);
+  made->registered = stream.registered;
+  made->os.bits = stream.os.bits;
+  made->wait(stream.core->after(patience));
+}
+
+}  // namespace fairway::detail::shm
