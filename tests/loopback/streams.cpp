@@ -134,10 +134,10 @@ TEST_CASE("an end that did not ask gets TCP and not one byte more, on either sid
 
   auto other = raw_peer::listen(endpoint::loopback_v4(0));
   auto c = dial(port, other.local());
-  auto far = other.accept();
+  auto away = other.accept();
   CHECK(c.path_reason() == path_reason::peer_did_not_ask);
   say(port, c, "hello");
-  CHECK(read_exactly(port, far, 5) == "hello");
+  CHECK(read_exactly(port, away, 5) == "hello");
 }
 
 TEST_CASE("the environment forbids it, and off is the default") {

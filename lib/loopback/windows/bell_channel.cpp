@@ -20,7 +20,6 @@ namespace {
 // How long a writer waits for space before it looks by itself, where nobody can ring it.
 constexpr std::chrono::milliseconds look_again{2};
 
-// A peer that takes tokens and does not ring is out of its mind; two are all there are.
 constexpr unsigned tokens_max = 2;
 std::byte bell_bytes[tokens_max] = {};
 
@@ -42,17 +41,14 @@ void bell_channel::take_tokens_back() noexcept {
 
 void bell_channel::arm() noexcept {
   take_tokens_back();
+  const bool wants_space = out_ != nullptr && way_out() == way::ring;
   if (owed_ == 0) {
-    if (in_ != nullptr) {
-      machine_.arm_data();
-      data_armed_ = true;
-    }
-    if (out_ != nullptr && way_out() == way::ring) {
-      machine_.arm_space(space_wanted());
-      space_armed_ = true;
-      look_again_later();
-    }
+    if (in_ != nullptr) machine_.arm_data();
+    if (wants_space) machine_.arm_space(space_wanted());
+    data_armed_ = in_ != nullptr;
+    space_armed_ = wants_space;
   }
+  if (wants_space && machine_.way_in() == way::tcp) look_again_later();
   if (machine_.accepted()) forget_name();
   // Whoever sleeps is to hear a bell and the end of TCP.
   if (waits() && !tcp_unread_ && machine_.tcp() == tcp_end::none) start_watch(watch_in_);
@@ -82,23 +78,28 @@ void bell_channel::ring_peer(unsigned tokens) noexcept {
 }
 
 void bell_channel::send_bells() noexcept {
-  if (due_ == 0 || sending_ || !watch_out_.op.idle()) return;
+  if (due_ == 0 || sending_ || bells_in_flight_) return;
   // The switch comes before the first bell.
   if (machine_.way_out() == way::tcp) return;
-  const unsigned count = std::min(std::exchange(due_, 0U), tokens_max);
+  const unsigned count = std::min(due_, tokens_max);
   bell_ = {bell_bytes, count};
   const tcp::outcome put = tcp::send(stream_.handle, &bell_, 1);
   stream_.core->counts().kernel_entries.add();
-  if (put.bytes == count || (put.error != 0 && !tcp::is_would_block(put.error))) return;
-  // What went by TCP before still fills it: behind that.
-  bell_.size = count - put.bytes;
-  bells_in_flight_ = true;
-  start_send(&bell_, 1);
+  due_ -= static_cast<unsigned>(put.bytes);
+  if (put.bytes == count) return;
+  if (put.error != 0 && !tcp::is_would_block(put.error)) {
+    due_ = 0;  // TCP has ended
+  } else if (watch_out_.op.idle() && !stream_.closing) {
+    // What went by TCP before still fills it: behind that.
+    bell_.size = std::exchange(due_, 0);
+    bells_in_flight_ = true;
+    start_send(&bell_, 1);
+  }
 }
 
-// Nobody can ring before the own switch, and that may have to wait for a reader.
+// A bell stands behind what the peer has sent by TCP, which may have to wait for a reader.
 void bell_channel::look_again_later() noexcept {
-  if (machine_.peer_switched() || !watch_out_.op.idle() || stream_.closing) return;
+  if (!watch_out_.op.idle() || stream_.closing) return;
   port_core& core = *stream_.core;
   io_op& op = watch_out_.op;
   core.attach_background(op, &watch_out_);
