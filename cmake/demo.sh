@@ -5,7 +5,8 @@
 #   p50, p99    64-byte round trip in microseconds, one connection, one request at a time
 #   messages/s  64-byte echoes, 64 connections, 8 requests in flight on each
 #   bulk MB/s   64 KiB echoes, 4 connections, 4 requests in flight on each; payload, one direction
-# The client compares every byte. The exit status is 0 when every row worked.
+# The client compares every byte. The exit status is 0 when every row worked. Where the cross compiler
+# and Wine are, two rows are of the Windows build under Wine.
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd) || exit 1
@@ -22,13 +23,25 @@ if ! { cmake --preset native --log-level=WARNING >/dev/null &&
   exit 1
 fi
 samples=$top/build/native/samples
+windows=$top/build/windows
+
+have_windows() {
+  command -v x86_64-w64-mingw32-g++-posix >/dev/null 2>&1 || return 1
+  command -v wine64 >/dev/null 2>&1 || [ -x /usr/lib/wine/wine64 ] ||
+    command -v wine >/dev/null 2>&1 || return 1
+  cmake --preset windows --log-level=WARNING >/dev/null &&
+    cmake --build --preset windows -j "$jobs" --target echo_server echo_client \
+      >>build/demo.log 2>&1 &&
+    sh cmake/wine.sh "$windows/wine" >>build/demo.log 2>&1
+}
 
 scratch=$(mktemp -d) || exit 1
 server=
+stop_signal=TERM
 reason=
 stop_server() {
   [ -n "$server" ] || return 0
-  kill -TERM "$server" 2>/dev/null
+  kill "-$stop_signal" "$server" 2>/dev/null
   wait "$server"
   status=$?
   server=
@@ -43,8 +56,17 @@ trap 'exit 130' INT TERM
 # start_server ENGINE ENDPOINT: sets $endpoint to where it listens.
 start_server() {
   : >"$scratch/server"  # what the server before said must not be taken for this one's word
-  "$samples/echo_server" --engine "$1" --listen "$2" --loopback "$loopback" >"$scratch/server" \
-    2>"$scratch/error" &
+  stop_signal=TERM
+  set -- "$1" --engine "$1" --listen "$2" --loopback "$loopback"
+  if [ "$1" = iocp ]; then
+    stop_signal=INT  # of all signals the one that Wine passes on
+    shift
+    set -- sh "$top/cmake/wine.sh" "$windows/wine" "$windows/samples/echo_server.exe" "$@"
+  else
+    shift
+    set -- "$samples/echo_server" "$@"
+  fi
+  "$@" >"$scratch/server" 2>"$scratch/error" &
   server=$!
   tries=0
   while ! grep -q '^listening on ' "$scratch/server"; do
@@ -55,7 +77,7 @@ start_server() {
     fi
     sleep 0.05
   done
-  endpoint=$(sed -n '1s/^listening on //p' "$scratch/server")
+  endpoint=$(sed -n '1s/^listening on //p' "$scratch/server" | tr -d '\r')
 }
 
 # measure ENGINE OUTPUT ARGUMENT...: one run of the client, which must find nothing wrong.
@@ -63,8 +85,13 @@ measure() {
   engine=$1
   output=$2
   shift 2
-  timeout 60 "$samples/echo_client" --engine "$engine" --connect "$endpoint" \
-    --loopback "$loopback" --json "$@" >"$output" 2>"$scratch/error"
+  set -- --engine "$engine" --connect "$endpoint" --loopback "$loopback" --json "$@"
+  if [ "$engine" = iocp ]; then
+    set -- sh "$top/cmake/wine.sh" "$windows/wine" "$windows/samples/echo_client.exe" "$@"
+  else
+    set -- "$samples/echo_client" "$@"
+  fi
+  timeout 60 "$@" >"$output" 2>"$scratch/error"
   status=$?
   if [ "$status" -ne 0 ]; then
     reason="the client ended with status $status: $(head -n 1 "$scratch/error")"
@@ -92,8 +119,10 @@ row() {
   engine=$2
   listen=$3
   loopback=${4:-off}
+  trips=20000
+  [ "$engine" != iocp ] || trips=4000
   if start_server "$engine" "$listen" &&
-     measure "$engine" "$scratch/one" --size 64 --connections 1 --depth 1 --count 20000 &&
+     measure "$engine" "$scratch/one" --size 64 --connections 1 --depth 1 --count "$trips" &&
      measure "$engine" "$scratch/many" --size 64 --connections 64 --depth 8 --duration 2 &&
      measure "$engine" "$scratch/bulk" --size 65536 --connections 4 --depth 4 --duration 2 &&
      stop_server; then
@@ -121,4 +150,10 @@ for engine in io_uring epoll; do
   row unix "$engine" "unix:$scratch/$engine"
   row 'shared memory' "$engine" 127.0.0.1:0 shared_memory
 done
+if have_windows; then
+  row 'tcp 127.0.0.1' iocp 127.0.0.1:0
+  row 'shared memory' iocp 127.0.0.1:0 shared_memory
+else
+  printf '%-16s %-9s %s\n' 'shared memory' iocp 'no cross compiler or no Wine on this machine'
+fi
 [ "$failed" -eq 0 ]

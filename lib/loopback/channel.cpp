@@ -304,6 +304,7 @@ void channel::start_watch(watch& which) noexcept {
   core.attach_background(which.op, &which);
   which.op.kind = op_kind::wait;
   which.op.waiting = side;
+  if (&which == &watch_in_ && machine_.way_in() == way::ring) watch_tcp_end(which.op);
   core.start(which.op);
 }
 
@@ -323,11 +324,14 @@ void channel::on_in(handler_base* base, io_op& op) {
   channel& self = *static_cast<watch*>(base)->of;
   port_core& core = *self.stream_.core;
   core.retain(self.stream_);
-  const error_code ec = op.result.ec;
+  const op_result got = op.result;
+  const bool has_read = op.kind == op_kind::read;
   finish(op);
   if (self.service_ != nullptr) {
-    if (ec != net_error::operation_aborted) {
-      if (self.machine_.way_in() == way::ring) {
+    if (got.ec != net_error::operation_aborted) {
+      if (has_read) {
+        self.tcp_gave(got.ec, got.bytes);
+      } else if (self.machine_.way_in() == way::ring) {
         self.look_at_tcp_end();
       } else if (self.in_ == nullptr) {
         self.tcp_unread_ = true;  // for the next read
@@ -364,14 +368,16 @@ void channel::look_at_tcp_end() noexcept {
   const tcp::outcome got = tcp::receive(stream_.handle, &one, 1);
   stream_.core->counts().kernel_entries.add();
   if (tcp::is_would_block(got.error)) return;
-  if (got.bytes != 0) {
-    if (bells_came(got.bytes)) return;
-    machine_.received(got.bytes);
-    machine_.tcp_ended(tcp_end::reset);
-    distrust_peer();
-    return;
-  }
-  machine_.tcp_ended(got.error == 0 ? tcp_end::fin : tcp_end::reset);
+  const error_code end = got.error == 0 ? error_code{net_error::eof} : tcp::as_error(got.error);
+  tcp_gave(got.bytes != 0 ? error_code{} : end, got.bytes);
+}
+
+void channel::tcp_gave(error_code ec, std::size_t bytes) noexcept {
+  if (bytes == 0) return machine_.tcp_ended(ec == net_error::eof ? tcp_end::fin : tcp_end::reset);
+  if (bells_came(bytes)) return;
+  machine_.received(bytes);
+  machine_.tcp_ended(tcp_end::reset);
+  distrust_peer();
 }
 
 bool channel::woken() noexcept {
@@ -415,6 +421,7 @@ bool channel::leave() noexcept {
   if (!service_->is_own()) return false;
   if (!machine_.revoke() || !watch_in_.op.idle() || !watch_out_.op.idle()) return false;
   close();
+  start = nullptr;  // from here on the backend's
   return true;
 }
 

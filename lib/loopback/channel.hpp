@@ -67,6 +67,8 @@ class channel : public io_attachment {
   virtual void ring_peer(unsigned tokens) noexcept = 0;
   // The peer wrote what no correct peer writes.
   virtual void distrust_peer() noexcept = 0;
+  // What `watch_in_` starts with after the switch; by default a wait for something to read.
+  virtual void watch_tcp_end(io_op&) noexcept {}
   // Of bytes that TCP has just given: how many are the stream's; bells may follow them.
   virtual std::size_t without_bells(std::size_t bytes) noexcept { return bytes; }
   // After the switch TCP gave so many bytes. False: they are no bells.
@@ -87,6 +89,7 @@ class channel : public io_attachment {
   bool try_in(bool ask_tcp) noexcept;
   bool try_out(bool ask_tcp) noexcept;
   void look_at_tcp_end() noexcept;
+  void tcp_gave(error_code ec, std::size_t bytes) noexcept;
   std::uint64_t space_wanted() const noexcept;
   way way_out() noexcept { return sending_ ? way::tcp : machine_.way_out(); }
 

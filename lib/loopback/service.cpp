@@ -10,14 +10,12 @@ namespace fairway::detail::shm {
 
 namespace {
 
-// About what it costs to be woken by another process, and so what looking may cost.
-constexpr std::chrono::microseconds window_usual{50};
 constexpr unsigned misses_max = 4;
 // A channel without a find for that many finds of others is parked alone.
 constexpr std::uint64_t finds_of_others_max = 512;
 
-// A wait as short as that may be one of two ends that both sleep.
-constexpr std::chrono::microseconds trial_wait_max{200};
+// A wait that is no longer than so many windows may be one of two ends that both sleep.
+constexpr int trial_windows_max = 4;
 
 }  // namespace
 
@@ -29,7 +27,7 @@ service& service::of(port_core& core) {
 service::service(port_core& core)
     : core_{core},
       process_{system::process_number()},
-      window_max_{system::one_processor() ? duration::zero() : duration{window_usual}},
+      window_max_{system::one_processor() ? duration::zero() : duration{system::wake_cost()}},
       window_{window_max_} {
   hot = [](const poll_hook& h) noexcept {
     return static_cast<const service&>(h).first_ != nullptr;
@@ -95,7 +93,7 @@ void service::found_by_bell() noexcept {
   const duration waited = std::exchange(waited_, duration::max());
   if (waited < window_max_) return look_fully();
   // Two ends that both sleep are slower than the window, and would stay so.
-  if (waited > trial_wait_max) return;
+  if (waited > trial_windows_max * window_max_) return;
   if (++short_waits_ < trial_after_) return;
   short_waits_ = 0;
   trial_after_ = std::min(2 * trial_after_, trial_after_max);

@@ -12,6 +12,7 @@
 
 #include <fairway/loopback.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -21,6 +22,8 @@ namespace fairway::detail::shm::system {
 
 // Looking at memory is of no use when the other end cannot run meanwhile.
 bool one_processor() noexcept;
+// About what it costs to be woken by another process, and so what looking may cost.
+std::chrono::microseconds wake_cost() noexcept;
 
 // Differs in a child made by fork, which has a copy of everything and must not take part. Costs no
 // system call.

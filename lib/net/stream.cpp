@@ -177,7 +177,8 @@ result<endpoint> remote_endpoint_of(const io_object* object) {
 
 result<void> shutdown_stream(io_object* object, shutdown_kind which) {
   using sockets::half;
-  if (object != nullptr && object->attached != nullptr && handle_of(object) != no_handle) {
+  if (object != nullptr && object->attached != nullptr && object->attached->start != nullptr &&
+      handle_of(object) != no_handle) {
     return shutdown_elsewhere(*object, which != shutdown_kind::send,
                               which != shutdown_kind::receive);
   }
@@ -215,7 +216,8 @@ result<std::uintptr_t> release_stream(io_object* object) {
       (object->control_side != nullptr && !object->control_side->idle())) {
     return boost::system::error_code{boost::asio::error::in_progress};
   }
-  if (object->attached != nullptr && !shm::leave(*object)) {
+  const bool carried = object->attached != nullptr && object->attached->start != nullptr;
+  if (carried && !shm::leave(*object)) {
     return boost::system::error_code{boost::asio::error::operation_not_supported};
   }
   const native_handle handle =

@@ -8,6 +8,7 @@
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
+#include <algorithm>
 #include <array>
 #include <future>
 #include <thread>
@@ -178,6 +179,55 @@ TEST_CASE("listeners on the any address, and targets that arrive elsewhere, have
   }
 }
 
+TEST_CASE("a writer gets space while its peer still sends by TCP what nobody reads") {
+  completion_port here;
+  completion_port there;
+  auto [a, c] = connect_both(here, there);
+  seeded random{12};
+  const std::string to_a = random.bytes(6'000'000);  // more than TCP takes
+  const std::string to_c = random.bytes(400'000);    // more than the ring takes
+  std::string at_a(to_a.size(), '\0');
+  std::string at_c(to_c.size(), '\0');
+  outcome all[4];
+  asio::async_write(c, asio::buffer(to_a), all[0].record());
+  drain(there);
+  asio::async_read(c, asio::buffer(at_c), all[1].record());
+  asio::async_write(a, asio::buffer(to_c), all[2].record());
+  pump_both(here, there, [&] { return all[1].done() && all[2].done(); });
+  CHECK(a.path() == path::shared_memory);
+  CHECK((at_c == to_c));
+  CHECK(!all[0].done());
+  asio::async_read(a, asio::buffer(at_a), all[3].record());
+  pump_both(here, there, [&] { return all[0].done() && all[3].done(); });
+  CHECK((at_a == to_a));
+}
+
+TEST_CASE("a write by TCP is cancelled, and what went of it counts") {
+  completion_port here;
+  completion_port there;
+  auto [a, c] = connect_both(here, there);
+  const std::string much = seeded{13}.bytes(8'000'000);  // more than TCP takes
+  std::size_t sent = 0;
+  outcome put;
+  do {
+    put = {};
+    c.async_write_some(asio::buffer(much.data() + sent, much.size() - sent), put.record());
+    drain(there);
+    if (!put.done()) c.cancel();
+    pump(there, [&] { return put.done(); });
+    sent += put.bytes;
+  } while (!put.ec && sent < much.size());
+  CHECK((put.ec == condition::aborted || sent == much.size()));
+  std::string got(sent, '\0');
+  outcome all;
+  asio::async_read(a, asio::buffer(got), all.record());
+  pump_both(here, there, [&] { return all.done(); });
+  CHECK((got == much.substr(0, sent)));
+  say(there, c, "by memory");
+  CHECK(hear(here, a, 9) == "by memory");
+  CHECK(c.path() == path::shared_memory);
+}
+
 TEST_CASE("a shutdown before the claim is TCP's") {
   completion_port port;
   auto [a, c] = connect_both(port, port);
@@ -312,10 +362,10 @@ TEST_CASE("two threads that sleep between messages are woken each time") {
 
 TEST_CASE("short connections use the same memory again and leave nothing behind") {
   const std::size_t before = fairway::detail::shm::system::memory_in_use();
+  std::size_t first = 0;
   {
     completion_port port;
     auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
-    std::size_t after_first = 0;
     for (int i = 0; i < 200; ++i) {
       auto c = dial(port, l.local_endpoint().value());
       auto a = accept(port, l);
@@ -327,9 +377,11 @@ TEST_CASE("short connections use the same memory again and leave nothing behind"
       CHECK(end_of(port, a) == condition::eof);
       a.close();
       drain(port);
-      if (i == 0) after_first = fairway::detail::shm::system::memory_in_use();
+      if (i == 0) first = fairway::detail::shm::system::memory_in_use();
     }
-    CHECK(fairway::detail::shm::system::memory_in_use() == after_first);
+    pump(port, [&] {
+      return fairway::detail::shm::system::memory_in_use() <= std::max(first, before);
+    });
   }
   CHECK(fairway::detail::shm::system::memory_in_use() == before);
 }
@@ -468,10 +520,19 @@ TEST_CASE("before the claim a stream can be released, after it not") {
   completion_port port;
   auto [a, c] = connect_both(port, port);
   auto given = c.release();
-  REQUIRE(given);
-  raw_peer plain{given.value()};
-  say(port, a, "plain");
-  CHECK(read_exactly(port, plain, 5) == "plain");
+  if (given.has_error() && port.engine() == fairway::engine_kind::iocp) {
+    // A socket cannot leave its completion port under Wine: the stream goes on, by TCP.
+    CHECK(given.error() == condition::not_supported);
+    say(port, a, "plain");
+    CHECK(hear(port, c, 5) == "plain");
+    CHECK(c.path() == path::tcp);
+    std::puts("SKIP: a socket cannot leave its completion port under Wine, nor before Windows 8.1");
+  } else {
+    REQUIRE(given);
+    raw_peer plain{given.value()};
+    say(port, a, "plain");
+    CHECK(read_exactly(port, plain, 5) == "plain");
+  }
   auto [a2, c2] = connect_both(port, port);
   take_part(port, a2);
   CHECK(a2.release().error() == condition::not_supported);

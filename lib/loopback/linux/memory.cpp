@@ -72,6 +72,8 @@ bool one_processor() noexcept {
 
 unsigned process_number() noexcept { return io_uring::this_process_number(); }
 
+std::chrono::microseconds wake_cost() noexcept { return std::chrono::microseconds{50}; }
+
 void set_budget(std::size_t bytes) noexcept {
   budget.store(bytes, std::memory_order_relaxed);  // as in reserve
 }

@@ -65,6 +65,14 @@ bool bell_channel::bells_came(std::size_t bytes) noexcept {
   return true;
 }
 
+// Nothing but bells comes any more, so it can be taken as it comes: one call less for each.
+void bell_channel::watch_tcp_end(io_op& op) noexcept {
+  op.kind = op_kind::read;
+  op.one = {came_, sizeof came_};
+  op.vecs = &op.one;
+  op.vec_count = 1;
+}
+
 std::size_t bell_channel::without_bells(std::size_t bytes) noexcept {
   const auto before = static_cast<std::size_t>(machine_.before_switch(bytes));
   // Else all of it counts, and is too much.

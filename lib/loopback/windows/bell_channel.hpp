@@ -38,6 +38,7 @@ class bell_channel final : public channel {
   bool bells_came(std::size_t bytes) noexcept override;
   bool write_tcp(io_op& op) noexcept override;
   void await_tcp_out() noexcept override {}
+  void watch_tcp_end(io_op& op) noexcept override;
   void tcp_out_ended(error_code ec, std::size_t bytes) noexcept override;
   void cancel_held(io_op& op) noexcept override;
   void end_tcp(const switch_machine::farewell& how) noexcept override;
@@ -54,6 +55,7 @@ class bell_channel final : public channel {
   unsigned owed_ = 0;         // bells that the peer has yet to send
   unsigned due_ = 0;          // bells that this end has yet to send
   io_vec bell_{};             // of an overlapped send of bells
+  std::byte came_[8];         // by the overlapped receive that waits for bells
   bool data_armed_ = true;    // as a fresh slot is
   bool space_armed_ = false;
   bool bells_in_flight_ = false;
