@@ -217,7 +217,7 @@ class port_core {
   bool starting_waiters_ = false;
   operation* delayed_ = nullptr;  // completions that a fault holds back
   poll_hook* hook_ = nullptr;     // null: nothing but the kernel to look at
-  time_point enter_at_{};         // the next entry into the kernel, while the hook is hot
+  time_point entered_{};          // the last entry into the kernel, while the hook is hot
   unsigned hot_turns_ = 0;
   buffer_pool buffers_;
   boost::asio::io_context frames_{1};  // gives the thread Asio's coroutine frame cache

@@ -35,7 +35,7 @@ constexpr std::uintptr_t borrowed_mark = 1;
 // While the hook finds something in every turn the kernel is entered only when it has news, or,
 // where only the kernel can tell, after this time: what sockets may wait beside a hot ring.
 constexpr std::chrono::microseconds kernel_pause{25};
-constexpr std::chrono::microseconds kernel_pause_max{250};
+constexpr std::chrono::microseconds kernel_pause_max{300};
 
 // An address that is this thread's alone, for as long as it lives.
 std::uintptr_t this_thread_mark() noexcept {
@@ -267,8 +267,8 @@ void port_core::enter_if_due() noexcept {
     } else {
       if ((++hot_turns_ & 7) != 0) return false;  // the clock is not free either
       const time_point current = std::chrono::steady_clock::now();
-      if (current < enter_at_) return false;
-      enter_at_ = current;
+      if (current - entered_ < kernel_pause) return false;
+      entered_ = current;
       return true;
     }
   });
@@ -276,9 +276,9 @@ void port_core::enter_if_due() noexcept {
   backend_.with([&](auto& b) {
     b.wait(time_point::min());
     if constexpr (!requires { b.has_news(); }) {
-      // Where entering is dear (under Wine), looking comes first all the same.
-      const time_point back = std::chrono::steady_clock::now();
-      enter_at_ = back + std::clamp<duration>(4 * (back - enter_at_), kernel_pause, kernel_pause_max);
+      // Where an entry is dear (under Wine), most of the time is for looking all the same.
+      const auto cost = std::chrono::steady_clock::now() - entered_;
+      entered_ += std::min<duration>(5 * cost, kernel_pause_max);
     }
   });
 }

@@ -202,6 +202,93 @@ TEST_CASE("a source that the user bound has shared memory as well") {
   take_part(port, a);
 }
 
+namespace {
+
+// The acceptor's end, by hand: a plain socket and the section of the connection.
+struct acceptor_by_hand {
+  completion_port port;
+  fairway::stream c;
+  raw_peer tcp;
+  std::shared_ptr<shm::arena> memory;
+
+  acceptor_by_hand() {
+    raw_peer listening = raw_peer::listen(endpoint::loopback_v4(0));
+    const endpoint target = listening.local();
+    const endpoint source = free_endpoint();
+    path_reason why{};
+    const auto mark = shm::system::make_mark(
+        "Local\\fairway-loopback-1-listener-" + name_of(target), why);
+    REQUIRE(static_cast<bool>(mark));
+    fairway::connector dial{port, {.source = source, .loopback = loopback::shared_memory}};
+    accepted made;
+    dial.async_connect(target, made.record());
+    pump(port, [&] { return made.done(); });
+    REQUIRE_MESSAGE(!made.ec, made.ec.message());
+    c = std::move(made.value);
+    tcp = listening.accept();
+    memory = shm::system::open_section(
+        "Local\\fairway-loopback-1-" + name_of(source) + "-" + name_of(target), why);
+    REQUIRE_MESSAGE(memory != nullptr, to_string(why));
+  }
+  void claim() {
+    memory->slot(0).state.store(shm::state_word(1, shm::slot_state::accepted));
+  }
+  shm::direction& to_connector() {
+    return memory->slot(0).ways[shm::index_of(shm::side::acceptor)];
+  }
+  void say(std::string_view text) {
+    outcome put;
+    asio::async_write(c, asio::buffer(text), put.record());
+    pump(port, [&] { return put.done(); });
+    REQUIRE(!put.ec);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("TCP is closed only after the bell that is owed, so that nothing it carries is lost") {
+  acceptor_by_hand peer;
+  peer.say("by tcp");
+  peer.claim();
+  CHECK(peer.to_connector().data_armed.exchange(0) == 1);  // the token: a bell is owed
+  peer.c.close();
+  drain(peer.port);
+  std::string got;
+  CHECK(read_exactly(peer.port, peer.tcp, 6) == "by tcp");
+  CHECK(peer.tcp.read(got) == raw_peer::event::nothing);
+  peer.tcp.write("!");
+  CHECK(read_to_end(peer.port, peer.tcp, got) == raw_peer::event::end);
+  CHECK(got.empty());
+}
+
+TEST_CASE("a bell that never comes holds up a close for a second, and no run function longer") {
+  acceptor_by_hand peer;
+  peer.say("by tcp");
+  peer.claim();
+  CHECK(peer.to_connector().data_armed.exchange(0) == 1);
+  peer.c.close();
+  const auto begun = std::chrono::steady_clock::now();
+  peer.port.restart();
+  peer.port.run();
+  CHECK(std::chrono::steady_clock::now() - begun < 3s);
+  CHECK(read_exactly(peer.port, peer.tcp, 6) == "by tcp");
+}
+
+TEST_CASE("a bell for which no token was taken ends the stream") {
+  acceptor_by_hand peer;
+  peer.claim();
+  peer.to_connector().switch_at.store(0);
+  std::array<char, 8> room{};
+  outcome got;
+  peer.c.async_read_some(asio::buffer(room), got.record());
+  drain(peer.port);
+  peer.to_connector().data_armed.store(1);
+  peer.tcp.write("!");
+  pump(peer.port, [&] { return got.done(); });
+  CHECK(got.bytes == 0);
+  CHECK((got.ec == condition::reset || got.ec == fairway::error::peer_broke_the_ring));
+}
+
 TEST_CASE("a child chatters until it is killed") {
   const char* const to = std::getenv(child_variable);
   if (to == nullptr) return;
