@@ -5,8 +5,8 @@
 #   p50, p99    64-byte round trip in microseconds, one connection, one request at a time
 #   messages/s  64-byte echoes, 64 connections, 8 requests in flight on each
 #   bulk MB/s   64 KiB echoes, 4 connections, 4 requests in flight on each; payload, one direction
-# The client compares every byte. The exit status is 0 when every row worked. Where the cross compiler
-# and Wine are, two rows are of the Windows build under Wine.
+# The client compares every byte. The exit status is 0 when every row worked. Where the cross
+# compiler and Wine are, two rows are of the Windows build under Wine.
 set -u
 
 top=$(cd "$(dirname "$0")/.." && pwd) || exit 1

@@ -9,7 +9,7 @@
 //   slot       one connection: a slot_header and two rings of `ring_bytes`. Used again and again by
 //              the same two processes; each use has a generation of its own.
 //   link       how the two processes found and checked each other; carries arenas and doorbells
-//              (Linux: an abstract unix socket named by the listening endpoint).
+//              (Linux: an abstract unix socket named by the listening endpoint; Windows has none).
 //   channel    the fast path of one stream: its end of a slot (switch_machine, two rings) and what
 //              waits for it. Belongs to the stream, lives on the stream's port.
 //   service    one a port: the links of the port and the channels that wait, and the polling.
@@ -53,6 +53,13 @@
 // seq_cst accesses of other words give on every machine. `armed` starts at 1. Whoever exchanges it
 // to 0 sets its slot in `rung` and rings the link; a bell that finds nobody waiting is harmless.
 // For space, the word is the number of free bytes the writer waits for, 0 when it does not.
+//
+// On Windows each connection has an arena of its own, of one slot, generation 1: a section that the
+// connector names by both endpoints, for its user alone, before it connects. `rung` and `offers`
+// are not looked at. A listener that takes offers has an event with the name of its endpoint.
+// Doorbells are bytes on the TCP connection, after the switch of their sender: one for each armed
+// word that was exchanged to 0. Its owner disarms by exchange too; where it finds the word gone it
+// is owed a byte, and until that or the end of TCP has come it neither arms again nor closes TCP.
 //
 // Versions: an arena with another magic, version or size is not used, which leaves TCP.
 #pragma once

@@ -59,7 +59,8 @@ message receive(int link) noexcept;
 // --- the source of a connection ---
 // Binds `socket` to a free port of `where`, chosen here and not `avoided`, and forbids others to
 // bind it. Zero: found none.
-std::uint16_t bind_source(native_handle socket, const endpoint& where, std::uint16_t avoided) noexcept;
+std::uint16_t bind_source(native_handle socket, const endpoint& where,
+                          std::uint16_t avoided) noexcept;
 // After the connect: the port may be bound again while an old connection lingers.
 void allow_reuse(int socket, bool allow) noexcept;
 

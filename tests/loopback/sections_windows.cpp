@@ -1,5 +1,5 @@
-// What the fast path has of Windows: named memory that others may have named first, and a process at
-// the other end that dies.
+// What the fast path has of Windows: named memory that others may have named first, bells on TCP,
+// and a process at the other end that dies.
 
 #include "support/net.hpp"
 

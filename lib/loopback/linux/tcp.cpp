@@ -53,7 +53,9 @@ outcome send(native_handle socket, const io_vec* from, unsigned count) noexcept 
 bool readable(native_handle socket) noexcept { return ready(socket, POLLIN); }
 bool writable(native_handle socket) noexcept { return ready(socket, POLLOUT); }
 
-int shutdown_send(native_handle socket) noexcept { return ::shutdown(fd_of(socket), SHUT_WR) == 0 ? 0 : errno; }
+int shutdown_send(native_handle socket) noexcept {
+  return ::shutdown(fd_of(socket), SHUT_WR) == 0 ? 0 : errno;
+}
 
 void reset_when_closed(native_handle socket) noexcept {
   const ::linger at_once{1, 0};
@@ -63,8 +65,8 @@ void reset_when_closed(native_handle socket) noexcept {
 bool closes_by_reset(native_handle socket) noexcept {
   ::linger asked{};
   socklen_t size = sizeof asked;
-  return ::getsockopt(fd_of(socket), SOL_SOCKET, SO_LINGER, &asked, &size) == 0 && asked.l_onoff != 0 &&
-         asked.l_linger == 0;
+  return ::getsockopt(fd_of(socket), SOL_SOCKET, SO_LINGER, &asked, &size) == 0 &&
+         asked.l_onoff != 0 && asked.l_linger == 0;
 }
 
 bool is_would_block(int error) noexcept { return error == EAGAIN || error == EWOULDBLOCK; }
