@@ -32,6 +32,8 @@ bell_channel::bell_channel(io_object& stream, service& where, const slot_use& us
   tcp::set_blocking(stream.handle, false);
 }
 
+bell_channel::~bell_channel() { drop_lingering(lingering_); }
+
 // --- tokens ---
 
 void bell_channel::take_tokens_back() noexcept {
@@ -160,6 +162,7 @@ void bell_channel::tcp_out_ended(error_code ec, std::size_t bytes) noexcept {
 
 void bell_channel::end_send(error_code ec, std::size_t bytes) noexcept {
   machine_.sent(bytes);
+  if (lingering_ == nullptr && service_ != nullptr) lingering_ = make_lingering(*stream_.core);
   if (out_ == nullptr) return;
   // As of the engine: a part that went counts, beside "timed out" or as a short write.
   if (bytes != 0 && (out_->flags & op_timed_out) == 0) ec = {};
@@ -196,7 +199,9 @@ void bell_channel::end_tcp(const switch_machine::farewell& how) noexcept {
   // ring, or when nothing went by TCP.
   look_at_tcp_end();
   if (owed_ == 0 || machine_.peer_took_tcp() || sending_) return;
-  linger_for_bells(stream_, owed_);
+  if (lingering_ != nullptr && linger_for_bells(*lingering_, stream_, owed_)) {
+    lingering_ = nullptr;
+  }
 }
 
 void bell_channel::let_go(bool claimed) noexcept {

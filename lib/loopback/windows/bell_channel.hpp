@@ -21,11 +21,14 @@
 
 namespace fairway::detail::shm {
 
+struct lingering;
+
 class bell_channel final : public channel {
  public:
   // `name` keeps the connector's section to be found until it has been claimed.
   bell_channel(io_object& stream, service& where, const slot_use& use, side me,
                system::kernel_handle name);
+  ~bell_channel() override;
 
   void arm() noexcept override;
   void disarm() noexcept override;
@@ -52,6 +55,7 @@ class bell_channel final : public channel {
   void forget_name() noexcept;
 
   system::kernel_handle name_;
+  lingering* lingering_ = nullptr;  // made with the first bytes that go by TCP
   unsigned owed_ = 0;         // bells that the peer has yet to send
   unsigned due_ = 0;          // bells that this end has yet to send
   io_vec bell_{};             // of an overlapped send of bells

@@ -15,9 +15,11 @@ namespace {
 
 constexpr std::chrono::seconds patience{1};
 
+}  // namespace
+
 struct lingering final : io_object, handler_base {
-  lingering(port_core& owner, unsigned count)
-      : io_object{owner, &destroy_it}, handler_base{&on_ready, &on_discard}, owed{count} {
+  explicit lingering(port_core& owner)
+      : io_object{owner, &destroy_it}, handler_base{&on_ready, &on_discard} {
     waiting.object = this;
     read_side = &waiting;
   }
@@ -42,7 +44,7 @@ struct lingering final : io_object, handler_base {
     core->start(waiting);
   }
 
-  unsigned owed;
+  unsigned owed = 0;
   time_point end{};
   io_op waiting{op_kind::wait};
 };
@@ -65,17 +67,22 @@ void lingering::on_ready(handler_base* base, io_op& op) {
   self.core->release(self);
 }
 
-}  // namespace
+lingering* make_lingering(port_core& core) noexcept { return new (std::nothrow) lingering{core}; }
 
-void linger_for_bells(io_object& stream, unsigned bells) noexcept {
-  auto* const made = new (std::nothrow) lingering{*stream.core, bells};
-  if (made == nullptr) return;
+void drop_lingering(lingering* unused) noexcept {
+  if (unused != nullptr) drop_object(unused);
+}
+
+bool linger_for_bells(lingering& here, io_object& stream, unsigned bells) noexcept {
+  if (here.closing) return false;
   // The packets of what is cancelled still find the stream's operations.
   ::CancelIoEx(iocp::file_of(stream.handle), nullptr);
-  made->handle = std::exchange(stream.handle, no_handle);
-  made->registered = stream.registered;
-  made->os.bits = stream.os.bits;
-  made->wait(stream.core->after(patience));
+  here.handle = std::exchange(stream.handle, no_handle);
+  here.registered = stream.registered;
+  here.os.bits = stream.os.bits;
+  here.owed = bells;
+  here.wait(stream.core->after(patience));
+  return true;
 }
 
 }  // namespace fairway::detail::shm
