@@ -3,6 +3,10 @@
 #include "server/support.hpp"
 #include "support/limits.hpp"
 
+#include <fairway/protocol/length_prefix.hpp>
+
+#include <set>
+
 using namespace support;
 using enum fairway::end_reason;
 
@@ -127,4 +131,83 @@ TEST_CASE("a thousand silent connections all go at their deadline") {
   s.advance(1s);
   CHECK(s.ended(handshake_timeout) == count);
   CHECK(s.open() == 0);
+}
+
+namespace {
+
+// Echoes frames of up to 16 MiB, and knows what its connections keep in memory.
+struct frame_server {
+  using peer = fairway::framed<fairway::connection_stream&, fairway::length_prefix_codec<>>;
+
+  fairway::task<> serve(fairway::connection& client) {
+    // Little room in the kernel, so that an unread answer is soon stuck.
+    CHECK(client.stream().socket().set_option(fairway::send_buffer_bytes{16 * 1024}));
+    peer frames{client.stream(),
+                fairway::length_prefix_codec<>{{.frame_bytes_max = 16 * 1024 * 1024}}};
+    const auto place = all.insert(&frames).first;
+    while (auto frame = co_await frames.async_read()) {
+      if (!co_await frames.async_write(frame.value())) break;
+    }
+    all.erase(place);
+  }
+  std::size_t held_bytes() const {
+    std::size_t sum = 0;
+    for (const peer* each : all) sum += each->held_bytes();
+    return sum;
+  }
+
+  std::set<const peer*> all;
+};
+
+}  // namespace
+
+TEST_CASE("a crowd of hostile clients is gone at its deadlines, and others are served meanwhile") {
+  const std::size_t each = scaled(200);
+  frame_server frames;
+  served s{[&](fairway::connection& c) { return frames.serve(c); }};
+  raw_peer good = s.connect();
+  const auto ask = [&] {
+    const std::string frame{"\0\0\0\5hello", 9};
+    good.write(frame);
+    CHECK((read_exactly(s.port, good, frame.size()) == frame));
+  };
+  const auto crowd = [&](std::string_view first_words) {
+    std::vector<raw_peer> peers;
+    for (std::size_t i = 0; i < each; ++i) {
+      peers.push_back(s.connect());
+      if (!first_words.empty()) peers.back().write(first_words);
+    }
+    return peers;
+  };
+  std::vector<raw_peer> silent = crowd({});
+  std::vector<raw_peer> slow = crowd({"\0\0\1\0", 4});
+  std::vector<raw_peer> huge = crowd({"\0\xff\xff\xf0", 4});
+  for (raw_peer& reset : crowd("x")) reset.reset();
+  std::vector<raw_peer> deaf = crowd({});
+  for (raw_peer& peer : deaf) {
+    peer.set_receive_buffer(4096);
+    std::string asks(4 + 16 * 1024, '\0');
+    asks[2] = '\x40';
+    for (int i = 0; i < 40; ++i) {
+      if (peer.write_some(asks) != asks.size()) break;
+    }
+  }
+  ask();
+  pump(s.port, [&] { return s.open() == 1 + 4 * each; });
+  // Nothing is set aside for what is only declared; a deaf one costs the write marks at most.
+  CHECK(frames.held_bytes() <= s.open() * 1024 + each * 160 * 1024);
+  for (int second = 1; second <= 30; ++second) {
+    for (raw_peer& peer : slow) peer.write("x");
+    s.settle();
+    s.advance(999ms);
+    CHECK(s.open() == 1 + (second <= 10 ? 4 : 3) * each);
+    ask();
+    s.advance(1ms);
+  }
+  CHECK(s.ended(handshake_timeout) == each);
+  CHECK(s.ended(request_timeout) == 2 * each);
+  CHECK(s.ended(write_stall) == each);
+  CHECK(s.ended(peer_reset) + s.ended(peer_closed) <= each);
+  ask();
+  CHECK(s.open() == 1);
 }
