@@ -11,7 +11,11 @@
 #include <boost/asio/use_future.hpp>
 #include <boost/beast/_experimental/test/stream.hpp>
 
+#include <deque>
 #include <future>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 using namespace support;
 using fairway::completion_port;
@@ -358,6 +362,55 @@ TEST_CASE("an idle connection keeps at most 1 KiB") {
   half.peer.close();
   pump(port, [&] { return done; });
 }
+
+#if defined(__GLIBC__)
+TEST_CASE("an idle connection takes at most 1 KiB of the heap, after large messages too") {
+  if (!allocation_count::available) return;
+  struct echo {
+    explicit echo(fairway::stream& over) : lines{over, line_codec<>{64 * 1024}} { next(); }
+    void next() {
+      lines.async_read([this](error_code ec, std::string got) {
+        if (ec) return;
+        line.swap(got);
+        lines.async_write(line, [this](error_code) {
+          std::string{}.swap(line);
+          next();
+        });
+      });
+    }
+    framed<fairway::stream&, line_codec<>> lines;
+    std::string line;
+  };
+  constexpr std::size_t count = 100;
+  completion_port port;
+  std::vector<half_pair> halves;
+  for (std::size_t i = 0; i < count; ++i) halves.push_back(connect_peer(port));
+  std::deque<echo> echoes;
+  std::string said(40'000, 'x');
+  said += "\nshort\n";
+  const auto talk = [&] {
+    for (half_pair& half : halves) {
+      half.peer.write(said);
+      CHECK(read_exactly(port, half.peer, said.size()) == said);
+    }
+    drain(port);
+  };
+  // A first round fills what the port and the streams keep for themselves.
+  std::size_t before = 0;
+  for (int round = 0; round < 2; ++round) {
+    echoes.clear();
+    drain(port);
+    before = mallinfo2().uordblks;
+    for (half_pair& half : halves) echoes.emplace_back(half.stream);
+    talk();
+  }
+  const std::size_t each = (mallinfo2().uordblks - before) / count;
+  MESSAGE("an idle connection takes ", each, " bytes of the heap");
+  CHECK(each <= 1024);
+  echoes.clear();
+  drain(port);
+}
+#endif
 
 TEST_CASE("the steady state of an echo allocates nothing") {
   if (!allocation_count::available) return;

@@ -180,7 +180,7 @@ TEST_CASE("a crowd of hostile clients is gone at its deadlines, and others are s
     return peers;
   };
   std::vector<raw_peer> silent = crowd({});
-  std::vector<raw_peer> slow = crowd({"\0\0\1\0", 4});
+  std::vector<raw_peer> drip = crowd({"\0\0\1\0", 4});
   std::vector<raw_peer> huge = crowd({"\0\xff\xff\xf0", 4});
   for (raw_peer& reset : crowd("x")) reset.reset();
   std::vector<raw_peer> deaf = crowd({});
@@ -197,7 +197,7 @@ TEST_CASE("a crowd of hostile clients is gone at its deadlines, and others are s
   // Nothing is set aside for what is only declared; a deaf one costs the write marks at most.
   CHECK(frames.held_bytes() <= s.open() * 1024 + each * 160 * 1024);
   for (int second = 1; second <= 30; ++second) {
-    for (raw_peer& peer : slow) peer.write("x");
+    for (raw_peer& peer : drip) peer.write("x");
     s.settle();
     s.advance(999ms);
     CHECK(s.open() == 1 + (second <= 10 ? 4 : 3) * each);

@@ -74,10 +74,10 @@ TEST_CASE("idle and silent connections end at once, busy ones when they have ans
 TEST_CASE("at the deadline the rest are cut, and the report adds up") {
   served s{answer_later};
   raw_peer quick = s.connect();
-  raw_peer slow = s.connect();
+  raw_peer sluggish = s.connect();
   const fairway::endpoint quick_address = quick.local();
   quick.write("2\n");
-  slow.write("60\n");
+  sluggish.write("60\n");
   pump(s.port, [&] { return s.server->metrics().ports[0].requests == 2; });
   reported report;
   s.server->async_drain(10s, report.record());
@@ -146,8 +146,8 @@ TEST_CASE("a handler may drain its own server") {
 
 TEST_CASE("a second drain with an earlier deadline brings the end forward") {
   served s{answer_later};
-  raw_peer slow = s.connect();
-  slow.write("60\n");
+  raw_peer sluggish = s.connect();
+  sluggish.write("60\n");
   pump(s.port, [&] { return s.server->metrics().ports[0].requests == 1; });
   reported first, second;
   s.server->async_drain(30s, first.record());
