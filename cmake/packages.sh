@@ -1,8 +1,9 @@
 #!/bin/sh
-# Installs the Debian packages that are missing: packages.sh run|test|ci
+# Installs the Debian packages that are missing: packages.sh run|test|ci|bench
 #   run   what building and running the samples needs
 #   test  also what the tests need: OpenSSL, cross compiler, Wine
 #   ci    also the second compiler
+#   bench what building and running the samples needs, and the peers they are measured against
 # Silent and quick when nothing is missing. Works as root or through sudo. The package lists are
 # refreshed only when a package cannot be found or fetched with the lists that are there.
 set -eu
@@ -12,7 +13,10 @@ case ${1:-} in
   run) ;;
   test) packages="$packages libssl-dev g++-mingw-w64-x86-64-posix wine wine64" ;;
   ci) packages="$packages libssl-dev clang-19 g++-mingw-w64-x86-64-posix spin wine wine64" ;;
-  *) echo "usage: packages.sh run|test|ci" >&2; exit 2 ;;
+  bench)
+    packages="$packages libbenchmark-dev libevent-dev libuv1-dev libzmq3-dev python3 redis-server"
+    packages="$packages strace" ;;
+  *) echo "usage: packages.sh run|test|ci|bench" >&2; exit 2 ;;
 esac
 
 if ! command -v apt-get >/dev/null 2>&1 || ! command -v dpkg-query >/dev/null 2>&1; then

@@ -1,0 +1,100 @@
+// Boost.Asio with callbacks, on epoll: the session of its own examples, kept by a shared_ptr.
+//
+// Fair because: one `io_context{1}`, handlers small enough for Asio's recycling allocator, a buffer
+// of the common size in each session, TCP_NODELAY.
+#include "common.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/write.hpp>
+
+#include <memory>
+#include <vector>
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+namespace {
+
+const unsigned char* pattern = nullptr;
+
+class session : public std::enable_shared_from_this<session> {
+ public:
+  session(tcp::socket socket, bench_work work)
+      : socket_{std::move(socket)}, work_{work},
+        room_(work == bench_echo ? bench_echo_bytes : bench_bulk_bytes) {}
+
+  void start() {
+    if (work_ == bench_source) {
+      send();
+    } else {
+      read();
+    }
+  }
+
+ private:
+  void read() {
+    socket_.async_read_some(asio::buffer(room_),
+                            [self = shared_from_this()](error_code ec, std::size_t got) {
+                              self->on_read(ec, got);
+                            });
+  }
+
+  void on_read(error_code ec, std::size_t got) {
+    if (work_ == bench_sink) {
+      taken_ += got;
+      if (!ec) return read();
+      bench_count_bytes(taken_, answer_);
+      asio::async_write(socket_, asio::buffer(answer_),
+                        [self = shared_from_this()](error_code, std::size_t) {});
+      return;
+    }
+    if (ec) return;
+    asio::async_write(socket_, asio::buffer(room_.data(), got),
+                      [self = shared_from_this()](error_code failed, std::size_t) {
+                        if (!failed) self->read();
+                      });
+  }
+
+  void send() {
+    asio::async_write(socket_, asio::buffer(pattern, bench_bulk_bytes),
+                      [self = shared_from_this()](error_code ec, std::size_t) {
+                        if (!ec) self->send();
+                      });
+  }
+
+  tcp::socket socket_;
+  bench_work work_;
+  std::vector<char> room_;
+  std::uint64_t taken_ = 0;
+  unsigned char answer_[8];
+};
+
+void accept_more(tcp::acceptor& listener, bench_work work) {
+  listener.async_accept([&listener, work](error_code ec, tcp::socket client) {
+    if (!ec) {
+      client.set_option(tcp::no_delay{true});
+      std::make_shared<session>(std::move(client), work)->start();
+    }
+    accept_more(listener, work);
+  });
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  const bench_arguments given = bench_parse(count, words);
+  pattern = bench_pattern_bytes();
+  asio::io_context context{1};
+  const tcp::endpoint where{asio::ip::make_address(given.address),
+                            static_cast<asio::ip::port_type>(given.port)};
+  tcp::acceptor listener{context};
+  listener.open(where.protocol());
+  listener.set_option(tcp::acceptor::reuse_address{true});
+  listener.bind(where);
+  listener.listen(bench_backlog);
+  bench_announce(given.address, listener.local_endpoint().port());
+  accept_more(listener, given.work);
+  context.run();
+}
