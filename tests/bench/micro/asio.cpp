@@ -1,0 +1,16 @@
+// Boost.Asio: `io_context{1}`, the hint for one thread, and `steady_timer`.
+#include "contexts.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+namespace {
+
+struct asio_loop {
+  using timer = boost::asio::steady_timer;
+  boost::asio::io_context context{1};
+};
+
+[[maybe_unused]] const bool registered = (bench::register_loop<asio_loop>("asio"), true);
+
+}  // namespace

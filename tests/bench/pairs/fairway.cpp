@@ -1,0 +1,206 @@
+// Fairway with itself: over tcp, a unix-domain socket (unix) and the loopback fast path (memory).
+// What the stream really went over is in the answer: a path that was not built is TCP.
+//
+// Fair because: the same program for the three, its public coroutine interface, default options.
+#include "pair.hpp"
+
+#include <fairway/engine/completion_port.hpp>
+#include <fairway/engine/timer.hpp>
+#include <fairway/io.hpp>
+#include <fairway/net/connector.hpp>
+#include <fairway/net/listener.hpp>
+#include <fairway/net/stream.hpp>
+#include <fairway/task.hpp>
+
+#include <array>
+#include <chrono>
+#include <vector>
+
+namespace asio = boost::asio;
+
+namespace {
+
+using bench::pair_outcome;
+using bench::pair_plan;
+
+fairway::loopback policy(const pair_plan& p) {
+  return p.transport == "memory" ? fairway::loopback::shared_memory : fairway::loopback::off;
+}
+
+fairway::task<> serve(fairway::stream client, const pair_plan& p) {
+  std::vector<char> room(256 * 1024);
+  std::uint64_t total = 0;
+  while (auto got = co_await client.async_read_some(asio::buffer(room))) {
+    total += got.value();
+    if (p.work == "one_way") continue;
+    if (!co_await fairway::async_write(client, asio::buffer(room, got.value()))) co_return;
+  }
+  if (p.work != "one_way") co_return;
+  std::array<unsigned char, 8> answer;
+  bench_count_bytes(total, answer.data());
+  (void)co_await fairway::async_write(client, asio::buffer(answer));
+}
+
+fairway::task<> accept_all(fairway::completion_port& port, fairway::listener& listener,
+                           const pair_plan& p) {
+  while (auto accepted = co_await listener.async_accept()) {
+    fairway::spawn(port, serve(std::move(accepted).value(), p));
+  }
+}
+
+// The child tells through a pipe where it listens.
+void run_server(const pair_plan& p, int tell) {
+  fairway::completion_port port;
+  const auto where = p.transport == "unix"
+                         ? fairway::endpoint::local("@fairway-bench-" +
+                                                    std::to_string(::getpid())).value()
+                         : fairway::endpoint::loopback_v4(0);
+  auto listener = fairway::listener::open(port, where, {.loopback = policy(p)}).value();
+  const std::string at = listener.local_endpoint().value().to_string();
+  if (::write(tell, at.data(), at.size()) < 0) bench_give_up("write");
+  ::close(tell);
+  fairway::spawn(port, accept_all(port, listener, p));
+  port.run();
+}
+
+struct client {
+  fairway::completion_port& port;
+  const pair_plan& plan;
+  fairway::endpoint server;
+  pair_outcome& found;
+
+  fairway::task<fairway::stream> open() {
+    fairway::connector dial{port, {.loopback = policy(plan)}};
+    co_return (co_await dial.async_connect(server)).value();
+  }
+
+  fairway::task<> round_trips() {
+    auto s = co_await open();
+    std::vector<char> out(plan.size), in(plan.size);
+    for (std::size_t i = 0; i < out.size(); ++i) {
+      out[i] = static_cast<char>(bench_pattern(static_cast<std::uint32_t>(i)));
+    }
+    const bool parked = plan.work == "parked";
+    fairway::timer pause{port};
+    for (std::uint64_t i = 0; i < (parked ? 10u : bench::warm_round_trips); ++i) {
+      (co_await fairway::async_write(s, asio::buffer(out))).value();
+      (co_await fairway::async_read(s, asio::buffer(in))).value();
+    }
+    const auto entries = port.statistics().kernel_entries;
+    found.begin();
+    const bench::limit time{plan};
+    while (!time.reached(found.messages, parked ? 1 : 16)) {
+      if (parked) {
+        pause.expires_after(std::chrono::nanoseconds{bench::parked_pause_ns});
+        (void)co_await pause.async_wait();
+      }
+      const std::uint64_t begun = bench::now_ns();
+      (co_await fairway::async_write(s, asio::buffer(out))).value();
+      (co_await fairway::async_read(s, asio::buffer(in))).value();
+      found.times.record(bench::now_ns() - begun);
+      ++found.messages;
+      if (in != out) ++found.mismatches;
+    }
+    found.end();
+    note(s, entries);
+    if (plan.work == "idle") co_await rest(pause);
+  }
+
+  // A second of silence, after what the round trips caused is over.
+  fairway::task<> rest(fairway::timer& pause) {
+    const bench::process server_process{found.server, nullptr};
+    pause.expires_after(std::chrono::milliseconds{300});
+    (void)co_await pause.async_wait();
+    const bench::usage before = server_process.look(true);
+    pause.expires_after(std::chrono::seconds{1});
+    (void)co_await pause.async_wait();
+    const bench::usage after = server_process.look(true);
+    found.idle_cpu_us = static_cast<double>(after.cpu_ns - before.cpu_ns) / 1000;
+    found.idle_wakes = static_cast<double>(after.switches - before.switches);
+  }
+
+  fairway::task<> one_way() {
+    auto s = co_await open();
+    const std::vector<char> out(plan.size);
+    const auto entries = port.statistics().kernel_entries;
+    found.begin();
+    const bench::limit time{plan};
+    while (!time.reached(found.messages, 64)) {
+      (co_await fairway::async_write(s, asio::buffer(out))).value();
+      ++found.messages;
+    }
+    (void)s.shutdown(fairway::shutdown_kind::send);
+    std::array<unsigned char, 8> answer{}, wanted{};
+    bench_count_bytes(found.messages * plan.size, wanted.data());
+    (co_await fairway::async_read(s, asio::buffer(answer))).value();
+    found.end();
+    if (answer != wanted) ++found.mismatches;
+    note(s, entries);
+  }
+
+  fairway::task<> connects() {
+    { auto first = co_await open(); }  // what a pair of processes does once
+    std::vector<std::uint64_t> all;
+    const auto entries = port.statistics().kernel_entries;
+    found.begin();
+    const bench::limit time{plan};
+    while (!time.reached(found.messages, 1)) {
+      const std::uint64_t begun = bench::now_ns();
+      auto s = co_await open();
+      all.push_back(bench::now_ns() - begun);
+      found.times.record(all.back());
+      ++found.messages;
+      if (found.messages == 1) note(s, entries);
+    }
+    found.end();
+    const std::size_t tenth = all.size() / 10;
+    if (tenth == 0) co_return;
+    const auto median = [](std::vector<std::uint64_t> part) {
+      std::nth_element(part.begin(), part.begin() + static_cast<long>(part.size() / 2), part.end());
+      return static_cast<double>(part[part.size() / 2]);
+    };
+    found.flat = median({all.end() - static_cast<long>(tenth), all.end()}) /
+                 median({all.begin(), all.begin() + static_cast<long>(tenth)});
+  }
+
+  void note(const fairway::stream& s, std::uint64_t entries_before) {
+    found.path = fairway::to_string(s.path());
+    found.reason = fairway::to_string(s.path_reason());
+    found.kernel_entries =
+        static_cast<double>(port.statistics().kernel_entries - entries_before) /
+        static_cast<double>(found.messages);
+  }
+
+  fairway::task<> measure() {
+    if (plan.work == "one_way") {
+      co_await one_way();
+    } else if (plan.work == "connect") {
+      co_await connects();
+    } else {
+      co_await round_trips();
+    }
+    port.stop();
+  }
+};
+
+}  // namespace
+
+int main(int count, char** words) {
+  const pair_plan p = bench::parse_pair(count, words);
+  int told[2];
+  if (::pipe(told) != 0) bench_give_up("pipe");
+  return bench::run_pair(
+      p, [&] { ::close(told[0]); run_server(p, told[1]); },
+      [&](pair_outcome& found) {
+        ::close(told[1]);
+        char text[200];
+        const ssize_t got = ::read(told[0], text, sizeof text);
+        if (got <= 0) return false;
+        fairway::completion_port port;
+        client c{port, p,
+                 fairway::endpoint::parse({text, static_cast<std::size_t>(got)}).value(), found};
+        fairway::spawn(port, c.measure());
+        port.run();
+        return true;
+      });
+}

@@ -1,0 +1,87 @@
+"""The tables for README, from a report: markdown.py RESULTS.json [README.md]
+
+Prints them, or puts them between the lines `<!-- bench -->` and `<!-- bench end -->` of the file
+and copies the chart beside the tree's other pictures. A smoke, a run of part of the works and a run
+on a busy machine are refused: their figures are no claim.
+"""
+
+import json
+import os
+import re
+import shutil
+import sys
+
+import figures
+
+
+def main_table(results):
+    work = next((work for work in results["works"] if work["name"] == "echo_64x64x1"), None)
+    if work is None:
+        return ""
+    base = next(iter(work["contenders"].values()))
+    lines = ["| 64 B echo, 64 connections | server CPU, µs a request | to Fairway | requests/s | "
+             "p50 µs | p99 µs | system calls | allocations |",
+             "|---|---:|---:|---:|---:|---:|---:|---:|"]
+    for entry in work["contenders"].values():
+        if not entry["rounds"]:
+            lines.append(f"| {entry['title']} | {entry.get('why', '')} | | | | | | |")
+            continue
+        middle = entry["median"]
+        ratio = figures.median(figures.ratios(entry["rounds"], base["rounds"], "cpu_us"))
+        cells = [middle["cpu_us"], ratio, middle["requests_per_second"], middle["p50_us"],
+                 middle["p99_us"], entry.get("calls"), entry.get("allocations")]
+        lines.append(f"| {entry['title']} | " +
+                     " | ".join(figures.number(value) for value in cells) + " |")
+    return "\n".join(lines)
+
+
+def bars(results):
+    lines = ["| bar | has to be | is | |", "|---|---|---:|---|"]
+    for bar in results["bars"]:
+        lines.append(f"| {bar['section']}: {bar['name']} | {bar['limit']} | "
+                     f"{figures.number(bar['figure'])} | {bar['verdict']} |")
+    return "\n".join(lines)
+
+
+def section(results):
+    about = results["machine"]
+    return (f"Measured {results['date'][:10]} on {about['system']}, kernel {about['kernel']}, "
+            f"{about['cores']} cores ({about['processor']}), {about['compiler']}, by "
+            f"`{results['command'].strip()}`:\n\n{main_table(results)}\n\n"
+            "![server CPU a request](tests/bench/chart.svg)\n\n"
+            f"<details><summary>Every bar</summary>\n\n{bars(results)}\n\n</details>")
+
+
+def refusal(results):
+    if results["mode"] == "smoke" or "--only" in results["command"]:
+        return "this was not a whole run"
+    if results["machine"]["load_before"] > 0.5:
+        return f"the machine was busy (load {results['machine']['load_before']})"
+    return None
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        results = json.load(file)
+    if len(sys.argv) < 3:
+        print(section(results))
+        return 0
+    why = refusal(results)
+    if why:
+        print(f"markdown.py: no table for README: {why}", file=sys.stderr)
+        return 1
+    readme = sys.argv[2]
+    with open(readme, encoding="utf-8") as file:
+        text = file.read()
+    found = re.sub(r"(<!-- bench -->\n).*?(<!-- bench end -->)",
+                   lambda place: place.group(1) + section(results) + "\n" + place.group(2), text,
+                   flags=re.S)
+    with open(readme, "w", encoding="utf-8") as file:
+        file.write(found)
+    shutil.copy(os.path.join(os.path.dirname(sys.argv[1]), "chart.svg"),
+                os.path.join(os.path.dirname(os.path.abspath(readme)), "tests", "bench"))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

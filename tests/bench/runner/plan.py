@@ -1,0 +1,159 @@
+"""What is measured, and who is in it."""
+
+from dataclasses import dataclass, field
+
+# Name in the figures, name for people, program with its words. The first is what the others are
+# compared with.
+SERVERS = {
+    "fairway_io_uring": ("Fairway, io_uring", ["bench_server_fairway", "--engine", "io_uring"]),
+    "fairway_receive": ("Fairway, io_uring, async_receive",
+                        ["bench_server_fairway", "--engine", "io_uring", "--receive", "yes"]),
+    "fairway_epoll": ("Fairway, epoll", ["bench_server_fairway", "--engine", "epoll"]),
+    "asio_coroutines": ("Boost.Asio coroutines, epoll", ["bench_server_asio_coroutines"]),
+    "asio_callbacks": ("Boost.Asio callbacks, epoll", ["bench_server_asio_callbacks"]),
+    "asio_io_uring": ("Boost.Asio coroutines, io_uring", ["bench_server_asio_io_uring"]),
+    "libuv": ("libuv", ["bench_server_libuv"]),
+    "libevent": ("libevent", ["bench_server_libevent"]),
+    "epoll": ("bare epoll, C", ["bench_server_epoll"]),
+    "io_uring": ("bare liburing, C", ["bench_server_io_uring"]),
+}
+WITHOUT_RECEIVE = [name for name in SERVERS if name != "fairway_receive"]
+
+WINE_SERVERS = {
+    "fairway_iocp": ("Fairway, IOCP under Wine", ["bench_server_fairway.exe", "--engine", "iocp"]),
+    "asio_iocp": ("Boost.Asio coroutines, IOCP under Wine", ["bench_server_asio_coroutines.exe"]),
+}
+
+KEY_VALUE_SERVERS = {
+    "kv_server": ("kv_server (Fairway)", ["kv_server"]),
+    "redis": ("redis-server", ["redis-server"]),
+}
+
+PAIRS = {
+    "fairway_memory": ("Fairway, fast path", ["bench_pair_fairway", "--transport", "memory"]),
+    "fairway_tcp": ("Fairway, TCP", ["bench_pair_fairway", "--transport", "tcp"]),
+    "fairway_unix": ("Fairway, AF_UNIX", ["bench_pair_fairway", "--transport", "unix"]),
+    "zeromq_tcp": ("ZeroMQ, tcp", ["bench_pair_zeromq", "--transport", "tcp"]),
+    "zeromq_ipc": ("ZeroMQ, ipc", ["bench_pair_zeromq", "--transport", "ipc"]),
+    "raw_tcp": ("bare TCP, blocking", ["bench_pair_raw", "--transport", "tcp"]),
+    "raw_tcp_spin": ("bare TCP, spinning", ["bench_pair_raw", "--transport", "tcp_spin"]),
+    "raw_unix": ("bare AF_UNIX, blocking", ["bench_pair_raw", "--transport", "unix"]),
+    "raw_memory": ("bare ring, spinning", ["bench_pair_raw", "--transport", "memory"]),
+}
+OF_FAIRWAY = ["fairway_memory", "fairway_tcp"]
+
+LOOPS = {
+    "fairway_io_uring": ("Fairway, io_uring", []),
+    "fairway_epoll": ("Fairway, epoll", []),
+    "asio": ("Boost.Asio io_context(1)", []),
+}
+FRAMES = {
+    "fairway_framed": ("Fairway framed, in memory", []),
+    "by_hand": ("a loop written by hand", []),
+}
+
+NAMES = {}
+for family in (SERVERS, WINE_SERVERS, KEY_VALUE_SERVERS, PAIRS, LOOPS, FRAMES):
+    NAMES.update({name: title for name, (title, _) in family.items()})
+
+
+@dataclass
+class Work:
+    """One table of the report."""
+    name: str
+    title: str
+    kind: str                       # tcp, pair, micro, wine, key_value
+    words: list                     # of the load generator or the pair
+    contenders: list                # the first is the one compared with
+    figure: str                     # what is compared
+    rounds: tuple = (3, 7)          # quick, full
+    seconds: tuple = (0.25, 0.6)
+    server: str = "echo"
+    quick: bool = True              # is in a quick run
+    counted: bool = False           # with passes that count system calls and allocations
+    smoke: list = field(default_factory=list)  # replaces some words in a smoke
+
+    def lower_is_better(self):
+        return not self.figure.endswith("per_second")
+
+
+def echo(connections, size, depth, **more):
+    """An echo work; a round trip on one connection is judged by its time, others by CPU."""
+    name = f"echo_{size}x{connections}x{depth}"
+    title = f"echo, {size} B, {connections} connection{'s' if connections > 1 else ''}, depth {depth}"
+    words = ["--connections", connections, "--size", size, "--depth", depth]
+    contenders = list(SERVERS)
+    return Work(name, title, "tcp", words, contenders, "cpu_us", **more)
+
+
+def works():
+    """All of them, the main one first."""
+    quick_cells = {(1, 64, 1), (64, 64, 16), (64, 16384, 1), (1000, 64, 1)}
+    yield echo(64, 64, 1, rounds=(9, 21), counted=True)
+    for connections in (1, 64, 1000):
+        for size in (64, 1024, 16384, 65536):
+            for depth in (1, 16):
+                cell = (connections, size, depth)
+                if cell != (64, 64, 1):
+                    yield echo(*cell, quick=cell in quick_cells, rounds=(3, 5))
+    for name, title in (("sink", "bulk to the server"), ("source", "bulk from the server")):
+        yield Work(name, f"{title}, 64 KiB pieces, 4 connections", "tcp",
+                   ["--work", name, "--size", 65536, "--connections", 4], WITHOUT_RECEIVE,
+                   "bytes_per_second", server=name)
+    yield Work("churn", "connect, accept, one message, close; 64 at a time", "tcp",
+               ["--work", "churn", "--connections", 64], list(SERVERS), "requests_per_second",
+               rounds=(5, 9))
+    yield Work("idle", "8,000 idle connections that have carried 16 KiB", "tcp",
+               ["--work", "idle", "--connections", 8000, "--size", 16384],
+               ["fairway_receive"] + [name for name in SERVERS if name != "fairway_receive"],
+               "bytes_a_connection", rounds=(1, 2), smoke=["--connections", 200])
+    yield from loop_works()
+    yield from pair_works()
+    yield from other_works()
+
+
+def loop_works():
+    for name, title in (("post_same", "post, same thread"), ("post_other", "post, other thread"),
+                        ("dispatch", "dispatch from a handler"),
+                        ("timer_cancel", "timer: schedule and cancel"),
+                        ("timer_expiry", "timer: schedule and expire")):
+        yield Work(name, title, "micro", ["bench_micro_loop"], list(LOOPS), "ns",
+                   rounds=(5, 11), seconds=(0.05, 0.2))
+    yield Work("frames", "frames of 64 B, encoded and decoded in memory", "micro",
+               ["bench_micro_frames"], list(FRAMES), "ns", rounds=(5, 11), seconds=(0.05, 0.2))
+
+
+def pair_works():
+    everyone = list(PAIRS)
+    yield Work("hot", "64 B round trip, hot", "pair", ["--work", "round_trip"], everyone, "p50_us")
+    yield Work("parked", "64 B round trip, peer asleep", "pair", ["--work", "parked"],
+               [name for name in everyone if name not in ("raw_memory", "raw_tcp_spin")], "p50_us")
+    yield Work("one_way", "64 B messages, one way", "pair", ["--work", "one_way"], everyone,
+               "requests_per_second")
+    yield Work("bulk", "64 KiB messages, one way", "pair",
+               ["--work", "one_way", "--size", 65536], everyone, "bytes_per_second")
+    for size in (1, 1024, 16384, 262144, 1048576):
+        for state in ("round_trip", "parked"):
+            yield Work(f"{state}_{size}", f"{size} B {state.replace('_', ' ')}", "pair",
+                       ["--work", state, "--size", size], OF_FAIRWAY, "p50_us",
+                       quick=size in (1, 16384, 1048576), seconds=(0.15, 0.4))
+    yield Work("connect", "connect and accept, two processes", "pair", ["--work", "connect"],
+               OF_FAIRWAY + ["raw_tcp"], "p50_us")
+    yield Work("connect_many", "40,000 connections, one after the other", "pair",
+               ["--work", "connect", "--count", 40000], OF_FAIRWAY, "p50_us", quick=False,
+               rounds=(1, 1))
+    yield Work("rest", "an idle connection for a second", "pair", ["--work", "idle"], OF_FAIRWAY,
+               "idle_cpu_us", rounds=(1, 1), seconds=(0.1, 0.1))
+
+
+def other_works():
+    for work in ("ping", "set", "get"):
+        for depth in (1, 16):
+            yield Work(f"redis_{work}_{depth}", f"Redis protocol, {work}, 50 clients, depth {depth}",
+                       "key_value", ["--work", f"redis_{work}", "--connections", 50,
+                                     "--depth", depth],
+                       list(KEY_VALUE_SERVERS), "cpu_us", quick=work != "ping")
+    for connections in (1, 64):
+        yield Work(f"wine_{connections}", f"echo, 64 B, {connections} connections, server under Wine",
+                   "wine", ["--connections", connections], list(WINE_SERVERS), "p50_us",
+                   rounds=(5, 9), seconds=(0.5, 1.0))

@@ -1,0 +1,283 @@
+"""Starting contenders on their core, one measurement, and the passes that count."""
+
+import json
+import os
+import re
+import select
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+
+class NotBuilt(Exception):
+    """The contender is not there; the text says why."""
+
+
+class Failed(Exception):
+    """The contender is there and did not do its work."""
+
+
+class Place:
+    """Where programs are and which cores they get."""
+
+    def __init__(self, native, windows, top):
+        self.native, self.windows, self.top = native, windows, top
+        cores = sorted(os.sched_getaffinity(0))
+        self.server_core, self.client_core = cores[0], cores[-1]
+        self.one_core = len(cores) == 1
+
+    def program(self, name):
+        """The path of a program, or NotBuilt."""
+        if name.startswith("redis-"):
+            found = shutil.which(name)
+        elif name.endswith(".exe"):
+            found = os.path.join(self.windows, "tests", "bench", name)
+        elif name == "kv_server":
+            found = os.path.join(self.native, "samples", name)
+        else:
+            found = os.path.join(self.native, "tests", "bench", name)
+        if found is None or not os.path.exists(found):
+            raise NotBuilt(f"{name} is not there")
+        return found
+
+
+def on_core(core):
+    return lambda: os.sched_setaffinity(0, {core})
+
+
+class Server:
+    """A running server; leave the `with` to end it."""
+
+    def __init__(self, place, command, environment=None, pinned=True):
+        self.output = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(
+            [str(word) for word in command], stdout=subprocess.PIPE, stderr=self.output,
+            stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})},
+            preexec_fn=on_core(place.server_core) if pinned else None, start_new_session=True)
+        self.pid = self.process.pid
+
+    def listening(self, seconds=20):
+        """The address of its first line."""
+        text = b""
+        deadline = time.monotonic() + seconds
+        while b"\n" not in text:
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([self.process.stdout], [], [], max(left, 0))
+            more = os.read(self.process.stdout.fileno(), 4096) if ready else b""
+            if not more:
+                raise Failed("the server does not listen: " + self.complaint())
+            text += more
+        found = re.match(rb"listening on (\S+)", text)
+        if not found:
+            raise Failed("the server says something else: " + text.decode(errors="replace"))
+        return found.group(1).decode()
+
+    def complaint(self):
+        self.output.seek(0)
+        return self.output.read(400).decode(errors="replace").strip() or "no word of why"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.output.close()
+
+
+def run_json(place, command, seconds=120, environment=None, core=None):
+    """Runs a program that prints one JSON object."""
+    where = on_core(place.client_core if core is None else core)
+    try:
+        done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
+                              timeout=seconds, preexec_fn=where,
+                              env={**os.environ, **(environment or {})}, check=False)
+    except subprocess.TimeoutExpired:
+        raise Failed("it did not end") from None
+    try:
+        found = json.loads(done.stdout)
+    except ValueError:
+        raise Failed(f"status {done.returncode}: {done.stderr.strip()[:300]}") from None
+    if found.get("errors") or found.get("mismatches"):
+        raise Failed(f"{found.get('errors', 0)} errors, {found['mismatches']} mismatches: "
+                     f"{found.get('first_error', '')}")
+    return found
+
+
+def load(place, at, pid, words, more=()):
+    return run_json(place, [place.program("bench_load"), "--connect", at, "--pid", pid,
+                            *words, *more])
+
+
+def tcp_command(place, words, work):
+    return [place.program(words[0]), *words[1:], "--work", work]
+
+
+def measure_tcp(place, words, work, timing):
+    with Server(place, tcp_command(place, words, work.server)) as server:
+        return load(place, server.listening(), server.pid, work.words, timing)
+
+
+def count_calls(place, words, work, count):
+    """System calls a request: strace -c on the server during `count` requests."""
+    strace = shutil.which("strace")
+    if strace is None:
+        raise NotBuilt("strace is not there")
+    with tempfile.NamedTemporaryFile("r") as table, \
+            Server(place, tcp_command(place, words, work.server)) as server:
+        at = server.listening()
+        tracer = subprocess.Popen([strace, "-f", "-c", "-o", table.name, "-p", str(server.pid)],
+                                  stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        try:
+            tracer.stderr.readline()  # "Process N attached"
+            load(place, at, server.pid, work.words, ["--count", count, "--warm", 0])
+        finally:
+            tracer.terminate()
+            tracer.communicate()
+        return total_calls(table.read()) / count
+
+
+def total_calls(table):
+    """The calls in strace's last line, which has no name but "total"."""
+    found = re.search(r"^\s*100\.00\s+\S+\s+\S*\s*?(\d+)(?:\s+\d+)?\s+total$", table, re.M)
+    if not found:
+        raise Failed("strace counted nothing: " + table[-300:])
+    return int(found.group(1))
+
+
+def count_allocations(place, words, work, timing):
+    counter = place.program("libbench_count_allocations.so")
+    with tempfile.NamedTemporaryFile() as number:
+        environment = {"LD_PRELOAD": counter, "FAIRWAY_BENCH_ALLOCATIONS": number.name}
+        with Server(place, tcp_command(place, words, work.server), environment) as server:
+            return load(place, server.listening(), server.pid, work.words,
+                        [*timing, "--allocations", number.name])["allocations"]
+
+
+def measure_pair(place, words, work, timing):
+    command = [place.program(words[0]), *words[1:], *work.words, *timing,
+               "--server-core", place.server_core, "--client-core", place.client_core]
+    found = run_json(place, command)
+    if words[-1] == "memory" and words[0].endswith("fairway") and found["path"] != "shared_memory":
+        raise NotBuilt(f"the stream went over {found['path']}: {found['reason']}")
+    return found
+
+
+def count_pair_calls(place, words):
+    """System calls a message of both ends when hot: the difference of a long and a short run."""
+    strace = shutil.which("strace")
+    if strace is None:
+        raise NotBuilt("strace is not there")
+    totals = []
+    for count in (2000, 42000):
+        with tempfile.NamedTemporaryFile("r") as table:
+            run_json(place, [strace, "-f", "-c", "-o", table.name, place.program(words[0]),
+                             *words[1:], "--work", "round_trip", "--count", count,
+                             "--server-core", place.server_core,
+                             "--client-core", place.client_core])
+            totals.append(total_calls(table.read()))
+    return (totals[1] - totals[0]) / 40000
+
+
+def measure_micro(place, work, rounds, seconds):
+    """All contenders of one work, interleaved by Google Benchmark itself: name -> figures."""
+    command = [place.program(work.words[0]), f"--benchmark_filter=^{work.name}/",
+               f"--benchmark_min_time={seconds}", f"--benchmark_repetitions={rounds}",
+               "--benchmark_enable_random_interleaving=true", "--benchmark_format=json"]
+    if work.name == "post_other":  # the one with two threads
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    else:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False,
+                              preexec_fn=on_core(place.server_core))
+    try:
+        cases = json.loads(done.stdout)["benchmarks"]
+    except ValueError:
+        raise Failed(done.stderr.strip()[:300]) from None
+    found = {}
+    for case in cases:
+        if case.get("error_occurred"):
+            raise Failed(case["error_message"])
+        if case["run_type"] != "iteration":
+            continue
+        name = case["run_name"].split("/")[1]
+        found.setdefault(name, []).append({"ns": 1e9 / case["items_per_second"]})
+    return found
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def key_value_server(place, name):
+    """A running server and its address."""
+    program = place.program(name)
+    if name == "kv_server":
+        server = Server(place, [program, "--listen", "127.0.0.1:0"])
+        return server, server.listening()
+    port = free_port()
+    server = Server(place, [program, "--port", port, "--bind", "127.0.0.1", "--save", "",
+                            "--appendonly", "no", "--io-threads", 1])
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+            return server, f"127.0.0.1:{port}"
+        except OSError:
+            time.sleep(0.02)
+    with server:
+        raise Failed("redis-server does not listen")
+
+
+def measure_key_value(place, words, work, timing):
+    server, at = key_value_server(place, words[0])
+    with server:
+        load(place, at, server.pid, ["--work", "redis_set"], ["--count", 1, "--warm", 0])
+        return load(place, at, server.pid, work.words, timing)
+
+
+def wine_program():
+    for name in ("wine64", "/usr/lib/wine/wine64", "wine"):
+        if shutil.which(name):
+            return name
+    raise NotBuilt("Wine is not there")
+
+
+def measure_wine(place, words, work, timing):
+    program = place.program(words[0])
+    wine_program()
+    command = ["sh", os.path.join(place.top, "cmake", "wine.sh"),
+               os.path.join(place.windows, "wine"), program, *words[1:], "--work", "echo"]
+    with Server(place, command) as server:
+        return load(place, server.listening(60), server.pid, work.words, timing)
+
+
+# Calls of a program to these count: Winsock's and the port's.
+WINE_CALLS = re.compile(
+    rb"Call (ws2_32\.(?:WSASend|WSARecv|send|recv|WSAGetOverlappedResult|ioctlsocket|WSAIoctl)"
+    rb"|kernel(?:32|base)\.(?:GetQueuedCompletionStatus(?:Ex)?|PostQueuedCompletionStatus"
+    rb"|SetWaitableTimer(?:Ex)?|CancelIoEx?))\(", re.I)
+
+
+def count_wine_calls(place, words, work, count):
+    """Winsock and port calls a request, from Wine's relay log of a slow pass."""
+    program = place.program(words[0])
+    log = tempfile.NamedTemporaryFile()
+    environment = {"WINEPREFIX": os.path.join(place.windows, "wine"), "WINEDEBUG": "+relay",
+                   "WINEDLLOVERRIDES": "winedbg.exe=d;mscoree=d;mshtml=d"}
+    command = ["sh", "-c", 'log=$1; shift; exec "$@" 2>"$log"', "sh", log.name, wine_program(),
+               program, *words[1:], "--work", "echo"]
+    with log, Server(place, command, environment) as server:
+        at = server.listening(120)
+        log.seek(0, os.SEEK_END)
+        before = log.tell()
+        load(place, at, server.pid, work.words, ["--count", count, "--warm", 0])
+        log.seek(before)
+        seen = WINE_CALLS.findall(log.read())
+    # A call of kernel32 is forwarded to kernelbase and would count twice.
+    counted = [name for name in seen if not name.lower().startswith(b"kernelbase")]
+    return len(counted) / count

@@ -1,0 +1,162 @@
+"""The report: one HTML page that needs nothing else, and the chart that README shows."""
+
+import os
+from html import escape
+
+import charts
+import figures
+
+UNITS = {"cpu_us": "server CPU a request, µs", "p50_us": "median time, µs",
+         "requests_per_second": "a second", "bytes_per_second": "bytes a second", "ns": "ns each",
+         "bytes_a_connection": "bytes a connection", "idle_cpu_us": "CPU in a second, µs"}
+
+# Title, figure of the rounds' medians or of the entry, divided by.
+COLUMNS = {
+    "tcp": [("requests/s", "requests_per_second", 1), ("MB/s", "bytes_per_second", 1e6),
+            ("p50 µs", "p50_us", 1), ("p99 µs", "p99_us", 1), ("p99.9 µs", "p999_us", 1),
+            ("server CPU µs", "cpu_us", 1), ("user", "user_us", 1), ("system", "system_us", 1),
+            ("calls", "calls", 1), ("allocations", "allocations", 1),
+            ("server busy", "server_busy", 1), ("client busy", "client_busy", 1),
+            ("bytes/connection", "bytes_a_connection", 1), ("idle wakes/s", "idle_wakes", 1),
+            ("RSS MiB", "resident_kib", 1024), ("threads", "threads", 1)],
+    "pair": [("messages/s", "requests_per_second", 1), ("MB/s", "bytes_per_second", 1e6),
+             ("p50 µs", "p50_us", 1), ("p99 µs", "p99_us", 1), ("p99.9 µs", "p999_us", 1),
+             ("server CPU µs", "cpu_us", 1), ("client CPU µs", "client_cpu_us", 1),
+             ("calls", "calls", 1), ("client's entries", "kernel_entries", 1),
+             ("last/first tenth", "flat", 1), ("idle wakes/s", "idle_wakes", 1)],
+    "micro": [("ns", "ns", 1)],
+}
+COLUMNS["key_value"] = COLUMNS["wine"] = COLUMNS["tcp"]
+
+PAGE_STYLE = """
+:root{color-scheme:light dark;--text:#1b1f24;--dim:#59636e;--back:#fff;--line:#d8dee4;--us:#eef5fd}
+@media (prefers-color-scheme:dark){:root{--text:#e6e8eb;--dim:#9aa4af;--back:#14171a;
+--line:#33393f;--us:#16283b}}
+body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back);
+max-width:1200px;margin:2em auto;padding:0 1em}
+table{border-collapse:collapse;margin:.6em 0;font-variant-numeric:tabular-nums}
+th,td{padding:.2em .6em;border-bottom:1px solid var(--line);text-align:right}
+th:first-child,td:first-child{text-align:left}tr.us{background:var(--us)}
+.wide{overflow-x:auto}.dim{color:var(--dim)}.met{color:#1a7f37}.missed{color:#cf222e}
+@media (prefers-color-scheme:dark){.met{color:#4ac26b}.missed{color:#ff7b72}}
+svg{max-width:100%;height:auto}
+"""
+
+
+def median_of(entry, name):
+    return entry[name] if name in entry else entry["median"].get(name)
+
+
+def baseline_of(work):
+    """The first contender that has figures: what the others are compared with."""
+    for name, entry in work["contenders"].items():
+        if entry["rounds"]:
+            return name
+    return None
+
+
+def chart_of(work):
+    rows = []
+    figure = work["figure"]
+    for name, entry in work["contenders"].items():
+        if not entry["rounds"]:
+            continue
+        value = entry["median"].get(figure)
+        low, high = figures.quartiles(figures.column(entry["rounds"], figure))
+        first, second = value, 0
+        if figure == "cpu_us" and entry["median"].get("user_us") is not None:
+            # The split is sampled: its means over all rounds, scaled to the exact whole.
+            user = sum(figures.column(entry["rounds"], "user_us"))
+            whole = sum(figures.column(entry["rounds"], "cpu_us"))
+            first = value * user / whole if whole else value
+            second = value - first
+        rows.append({"name": entry["title"], "first": first, "second": second, "low": low,
+                     "high": high, "ours": name.startswith("fairway") or name == "kv_server",
+                     "text": figures.number(value)})
+    legend = ("user", "system") if figure == "cpu_us" else ("", "")
+    better = "less is better" if work["lower_is_better"] else "more is better"
+    return charts.bars(work["title"], f"{UNITS.get(figure, figure)}, {better}", rows, legend)
+
+
+def table_of(work):
+    entries = work["contenders"]
+    columns = [column for column in COLUMNS[work["kind"]]
+               if any(median_of(entry, column[1]) for entry in entries.values())]
+    base = baseline_of(work)
+    head = "".join(f"<th>{escape(title)}</th>" for title, _, _ in columns)
+    note = f"{UNITS.get(work['figure'], work['figure'])}, to {entries[base]['title']}" if base else ""
+    out = [f'<div class="wide"><table><tr><th></th>{head}<th>ratio: {escape(note)}</th>'
+           '<th>middle half</th></tr>']
+    for name, entry in entries.items():
+        mark = ' class="us"' if name.startswith("fairway") or name == "kv_server" else ""
+        if not entry["rounds"]:
+            out.append(f'<tr{mark}><td>{escape(entry["title"])}</td><td class="dim" '
+                       f'colspan="{len(columns) + 2}">{escape(entry.get("why", ""))}</td></tr>')
+            continue
+        cells = ""
+        for _, figure, divisor in columns:
+            value = median_of(entry, figure)
+            cells += f"<td>{figures.number(value / divisor if value is not None else None)}</td>"
+        found = figures.ratios(entry["rounds"], entries[base]["rounds"], work["figure"])
+        low, high = figures.quartiles(found)
+        spread = f"{low:.2f} to {high:.2f}" if found else ""
+        out.append(f'<tr{mark}><td>{escape(entry["title"])}</td>{cells}'
+                   f"<td>{figures.number(figures.median(found))}</td><td>{spread}</td></tr>")
+    out.append("</table></div>")
+    return "".join(out)
+
+
+def bars_table(results):
+    out = ['<div class="wide"><table><tr><th>bar</th><th>has to be</th><th>is</th>'
+           "<th>middle half</th><th></th></tr>"]
+    for bar in results["bars"]:
+        low, high = bar["spread"] or (None, None)
+        spread = f"{figures.number(low)} to {figures.number(high)}" if low is not None else ""
+        kind = bar["verdict"] if bar["verdict"] in ("met", "missed") else "dim"
+        out.append(f'<tr><td>{escape(bar["section"])}: {escape(bar["name"])}</td>'
+                   f'<td>{escape(bar["limit"])}</td><td>{figures.number(bar["figure"])}</td>'
+                   f'<td>{spread}</td><td class="{kind}">{escape(bar["verdict"])}</td></tr>')
+    return "".join(out) + "</table></div>"
+
+
+def machine_table(results):
+    rows = []
+    for name, value in results["machine"].items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {text}" for key, text in value.items())
+        rows.append(f"<tr><td>{escape(name)}</td><td>{escape(str(value))}</td></tr>")
+    return f'<table>{"".join(rows)}</table>'
+
+
+METHOD = """One load generator drives every TCP server, compares every byte and reads the server's
+CPU clock at both ends of the measured time. Contenders take turns (A B C A B C ...), each round with
+fresh processes, the server on one core, the client on another. Figures are medians of the rounds;
+a ratio is the median of the ratios of each round to the same round of the first contender. Where
+the client is busier than the server, requests a second say what the client can do: the server's CPU
+a request is the figure to look at. User and system time are sampled by the kernel, their sum is
+exact. System calls are counted by strace, allocations by a preloaded counter, each in a pass of its
+own."""
+
+
+def write(results, folder):
+    warning = ""
+    busy = results["machine"]["load_before"]
+    if busy > 0.5:
+        warning = (f'<p class="missed">The machine was not idle before this run (load {busy}): the '
+                   "figures cannot be trusted.</p>")
+    sections = "".join(f'<h2 id="{work["name"]}">{escape(work["title"])}</h2>{chart_of(work)}'
+                       f'{table_of(work)}' for work in results["works"])
+    page = (f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            f'<meta name="viewport" content="width=device-width">'
+            f"<title>Fairway beside its peers</title><style>{PAGE_STYLE}</style></head><body>"
+            f"<h1>Fairway beside its peers</h1><p>{escape(results['date'])}, "
+            f"<code>{escape(results['command'])}</code>, {results['seconds']} s, server on core "
+            f"{results['server_core']}, client on core {results['client_core']}.</p>{warning}"
+            f"<p>{METHOD}</p><h2>Bars</h2>{bars_table(results)}{sections}"
+            f"<h2>Machine</h2>{machine_table(results)}</body></html>\n")
+    with open(os.path.join(folder, "report.html"), "w", encoding="utf-8") as file:
+        file.write(page)
+    chart = chart_of(results["works"][0])
+    if chart:
+        with open(os.path.join(folder, "chart.svg"), "w", encoding="utf-8") as file:
+            file.write(chart + "\n")
