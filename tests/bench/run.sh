@@ -28,7 +28,7 @@ for word in "$@"; do
   esac
 done
 
-# targets PRESET TARGET...: configures with the benchmarks and builds; says what it built on failure.
+# targets PRESET TARGET...: configures with the benchmarks and builds; the log only on failure.
 targets() {
   preset=$1
   shift

@@ -145,7 +145,8 @@ listed() {
 {
   listed lib/CMakeLists.txt lib
   listed samples/CMakeLists.txt samples
-  listed tests/CMakeLists.txt tests
+  cat tests/CMakeLists.txt tests/bench/CMakeLists.txt >"$scratch/tests" 2>/dev/null
+  listed "$scratch/tests" tests
 } | rule 'every source is in its CMake list'
 
 # A sample marks its quotation with two lines `// [README name]`; README has `<!-- FILE name -->`

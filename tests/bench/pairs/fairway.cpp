@@ -91,7 +91,7 @@ struct client {
     const bench::limit time{plan};
     while (!time.reached(found.messages, parked ? 1 : 16)) {
       if (parked) {
-        pause.expires_after(std::chrono::nanoseconds{bench::parked_pause_ns});
+        pause.expires_after(std::chrono::milliseconds{bench::parked_pause_ms});
         (void)co_await pause.async_wait();
       }
       const std::uint64_t begun = bench::now_ns();

@@ -17,6 +17,7 @@
 #include "../servers/common.h"
 
 #include <csignal>
+#include <poll.h>
 #include <sched.h>
 #include <string>
 #include <sys/wait.h>
@@ -91,7 +92,7 @@ class limit {
   std::uint64_t count_, end_;
 };
 
-constexpr std::uint64_t parked_pause_ns = 2'000'000;
+constexpr int parked_pause_ms = 2;
 constexpr std::uint64_t warm_round_trips = 1000;
 
 inline void print_pair(const pair_plan& p, const pair_outcome& o) {
@@ -185,8 +186,7 @@ bool measure_blocking(End& end, const pair_plan& p, pair_outcome& found) {
   found.begin();
   const limit time{p};
   while (!time.reached(found.messages, parked ? 1 : 16)) {
-    const timespec pause{0, parked_pause_ns};
-    if (parked) ::nanosleep(&pause, nullptr);
+    if (parked) ::poll(nullptr, 0, parked_pause_ms);
     const std::uint64_t begun = now_ns();
     end.send(out.data(), p.size);
     if (!end.receive(in.data(), p.size)) return false;

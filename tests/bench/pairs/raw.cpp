@@ -1,5 +1,5 @@
 // The limits of the system, without any library: blocking TCP (tcp), TCP with both ends spinning
-// (tcp_spin), blocking AF_UNIX (unix), and a ring in shared memory with both ends spinning (memory).
+// (tcp_spin), blocking AF_UNIX (unix), a ring in shared memory with both ends spinning (memory).
 //
 // Fair because: TCP_NODELAY, one thread an end, the common flags. They are limits, not contenders:
 // they serve one connection, and the spinning ones burn a core each.

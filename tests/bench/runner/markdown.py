@@ -1,6 +1,6 @@
 """The tables for README, from a report: markdown.py RESULTS.json [README.md]
 
-Prints them, or puts them between the lines `<!-- bench -->` and `<!-- bench end -->` of the file
+Prints them, or puts them between the lines `<!-- bench-begin -->` and `<!-- bench-end -->` of the file
 and copies the chart beside the tree's other pictures. A smoke, a run of part of the works and a run
 on a busy machine are refused: their figures are no claim.
 """
@@ -73,7 +73,7 @@ def main():
     readme = sys.argv[2]
     with open(readme, encoding="utf-8") as file:
         text = file.read()
-    found = re.sub(r"(<!-- bench -->\n).*?(<!-- bench end -->)",
+    found = re.sub(r"(<!-- bench-begin -->\n).*?(<!-- bench-end -->)",
                    lambda place: place.group(1) + section(results) + "\n" + place.group(2), text,
                    flags=re.S)
     with open(readme, "w", encoding="utf-8") as file:

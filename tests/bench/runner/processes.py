@@ -222,7 +222,9 @@ def key_value_server(place, name):
         return server, server.listening()
     port = free_port()
     server = Server(place, [program, "--port", port, "--bind", "127.0.0.1", "--save", "",
-                            "--appendonly", "no", "--io-threads", 1])
+                            "--appendonly", "no", "--io-threads", 1,
+                            # It takes any loopback address but 127.0.0.1 for a stranger's.
+                            "--protected-mode", "no"])
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", port)).close()
