@@ -20,6 +20,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <string>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 namespace bench {
@@ -125,6 +126,7 @@ int run_pair(const pair_plan& p, Server server, Client client) {
   const pid_t child = ::fork();
   if (child < 0) bench_give_up("fork");
   if (child == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     pin(p.server_core);
     server();
     std::exit(0);

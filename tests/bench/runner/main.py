@@ -7,6 +7,7 @@ import argparse
 import datetime
 import json
 import os
+import signal
 import sys
 import time
 
@@ -22,6 +23,9 @@ MEASURE = {"tcp": processes.measure_tcp, "pair": processes.measure_pair,
            "key_value": processes.measure_key_value, "wine": processes.measure_wine}
 TABLES = {"tcp": plan.SERVERS, "pair": plan.PAIRS, "key_value": plan.KEY_VALUE_SERVERS,
           "wine": plan.WINE_SERVERS}
+
+# After so long every further work of a quick run gets one round, which takes less than a minute.
+QUICK_SECONDS = 230
 
 
 def parse():
@@ -57,6 +61,9 @@ def chosen(given):
     elif given.quick:
         works = [work for work in works if work.quick]
     if given.only:
+        by_name = [work for work in works if given.only == work.name]
+        if by_name:
+            return by_name
         by_name = [work for work in works if given.only in work.name]
         for work in works:
             if work not in by_name:
@@ -71,6 +78,7 @@ class Run:
         self.place = processes.Place(given.build, given.windows, given.top)
         self.index = 0 if given.quick or given.smoke else 1
         self.failed = []
+        self.begun = time.monotonic()
 
     def timing(self, work):
         if self.given.smoke:
@@ -110,6 +118,9 @@ class Run:
     def rounds(self, work, entries):
         count = 1 if self.given.smoke else work.rounds[self.index]
         for turn in range(count):
+            if turn > 0 and self.given.quick and time.monotonic() - self.begun > QUICK_SECONDS:
+                self.say("  fewer rounds: the time of a quick run is up")
+                break
             for name in work.contenders:
                 entry = entries[name]
                 if "why" in entry:
@@ -129,13 +140,13 @@ class Run:
             if "why" in entry:
                 continue
             words = TABLES[work.kind][name][1]
-            requests = 2000 if self.given.smoke else 30000
+            requests = 1000 if self.given.smoke else (10000, 30000)[self.index]
             try:
                 if work.counted:
                     entry["allocations"] = processes.count_allocations(
                         self.place, words, work, self.timing(work))
                     entry["calls"] = processes.count_calls(self.place, words, work, requests)
-                elif work.name == "hot" and not self.given.smoke and name.startswith("fairway"):
+                elif work.name == "hot" and not self.given.smoke and name == "fairway_memory":
                     entry["calls"] = processes.count_pair_calls(self.place, words)
                 elif work.name == "wine_1" and not self.given.smoke:
                     entry["calls"] = processes.count_wine_calls(self.place, words, work, 300)
@@ -165,8 +176,9 @@ def main():
         for work in works:
             print(f"{work.name:24} {work.title}\n{'':24}   {' '.join(work.contenders)}")
         return 0
+    # So that what was started is ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run = Run(given)
-    begun = time.monotonic()
     results = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": "sh tests/bench/run.sh " + " ".join(sys.argv[1:]),
@@ -175,7 +187,7 @@ def main():
         "machine": machine.describe(given.top, given.build), "names": plan.NAMES,
         "works": [run.work(work) for work in works],
     }
-    results["seconds"] = round(time.monotonic() - begun)
+    results["seconds"] = round(time.monotonic() - run.begun)
     results["machine"]["load_after"] = round(os.getloadavg()[0], 2)
     results["bars"] = [] if given.smoke else bars.judge(results)
     os.makedirs(given.out, exist_ok=True)

@@ -67,7 +67,7 @@ class Work:
     contenders: list                # the first is the one compared with
     figure: str                     # what is compared
     rounds: tuple = (3, 7)          # quick, full
-    seconds: tuple = (0.25, 0.6)
+    seconds: tuple = (0.2, 0.6)
     server: str = "echo"
     quick: bool = True              # is in a quick run
     counted: bool = False           # with passes that count system calls and allocations
@@ -89,7 +89,7 @@ def echo(connections, size, depth, **more):
 def works():
     """All of them, the main one first."""
     quick_cells = {(1, 64, 1), (64, 64, 16), (64, 16384, 1), (1000, 64, 1)}
-    yield echo(64, 64, 1, rounds=(9, 21), counted=True)
+    yield echo(64, 64, 1, rounds=(7, 21), counted=True)
     for connections in (1, 64, 1000):
         for size in (64, 1024, 16384, 65536):
             for depth in (1, 16):
@@ -102,7 +102,7 @@ def works():
                    "bytes_per_second", server=name)
     yield Work("churn", "connect, accept, one message, close; 64 at a time", "tcp",
                ["--work", "churn", "--connections", 64], list(SERVERS), "requests_per_second",
-               rounds=(5, 9))
+               rounds=(4, 9))
     yield Work("idle", "8,000 idle connections that have carried 16 KiB", "tcp",
                ["--work", "idle", "--connections", 8000, "--size", 16384],
                ["fairway_receive"] + [name for name in SERVERS if name != "fairway_receive"],
