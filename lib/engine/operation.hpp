@@ -165,8 +165,8 @@ struct io_object {
   // Set once, when the object is made.
   bool stream_like : 1 = true;    // zero bytes mean end of file (false for datagrams)
   bool listening : 1 = false;
-  // The net layer's: `path` and `path_reason` of a stream, or of what a listener accepts. Any thread
-  // reads them; relaxed, because they order nothing.
+  // The net layer's: `path` and `path_reason` of a stream, or of what a listener accepts. Any
+  // thread reads them; relaxed, because they order nothing.
   std::atomic<std::uint8_t> net_path{0};
   std::atomic<std::uint8_t> net_reason{0};
   std::uint8_t net_bits = 0;      // the net layer's notes on the socket (net/objects.hpp)

@@ -200,7 +200,8 @@ void link::collect(offer_book& book, const std::shared_ptr<link>& self) {
 
 void link::refuse_offers() noexcept {
   wanted_ = false;
-  if (is_open() && service_.is_own()) system::send_note(static_cast<int>(wire_->handle), system::note::refused);
+  if (!is_open() || !service_.is_own()) return;
+  system::send_note(static_cast<int>(wire_->handle), system::note::refused);
 }
 
 }  // namespace fairway::detail::shm

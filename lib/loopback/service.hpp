@@ -5,8 +5,9 @@
 // more and sleeps. How long: the time that a wake-up costs; half after each window that found
 // nothing, not at all after four, whole again after a find, or a bell that came before a whole
 // window would have passed; nothing on one processor. Two ends that both sleep may be slower than
-// that for ever: now and then a bell after a short wait earns one window on trial. A channel that found nothing while the others found much is
-// parked alone, so that a hot ring does not pay for a thousand idle ones.
+// that for ever: now and then a bell after a short wait earns one window on trial. A channel that
+// found nothing while the others found much is parked alone, so that a hot ring does not pay for a
+// thousand idle ones.
 //
 // Threads: the port's owner. Lifetime: made with the first link, ended by the port.
 #pragma once

@@ -3,8 +3,9 @@
 
 #include "support/net.hpp"
 
+#include <condition_variable>
 #include <cstring>
-#include <semaphore>
+#include <mutex>
 
 #include "loopback/segment.hpp"
 
@@ -12,14 +13,31 @@ using namespace loopback_test;
 
 namespace {
 
-struct parking {
-  std::binary_semaphore data{0};
-  std::binary_semaphore space{0};
-  // Rings what is not rung already: a bell that nobody heard yet counts for all.
-  static void ring(std::binary_semaphore& bell) {
-    bell.try_acquire();
-    bell.release();
+// A bell that nobody heard yet counts for all. (The timed waits of libstdc++'s semaphores sleep for
+// milliseconds between looks.)
+class bell {
+ public:
+  void ring() {
+    {
+      const std::lock_guard lock{mutex_};
+      rung_ = true;
+    }
+    changed_.notify_one();
   }
+  bool heard(std::chrono::steady_clock::duration patience) {
+    std::unique_lock lock{mutex_};
+    return changed_.wait_for(lock, patience, [&] { return rung_; }) && !(rung_ = false);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool rung_ = false;
+};
+
+struct parking {
+  bell data;
+  bell space;
 };
 
 // One end writes, the other reads; both park after a short look. Returns false on a wrong byte.
@@ -29,8 +47,8 @@ bool run_both_ends(std::uint64_t bytes, std::size_t piece_max, bool spin) {
   parking park;
   bool in_order = true;
   std::atomic<bool> stuck{false};
-  const auto patient = [&](std::binary_semaphore& bell) {
-    if (bell.try_acquire_for(support::patience)) return true;
+  const auto patient = [&](bell& waited_for) {
+    if (waited_for.heard(support::patience)) return true;
     stuck.store(true, std::memory_order_relaxed);  // read after the join
     return false;
   };
@@ -42,7 +60,7 @@ bool run_both_ends(std::uint64_t bytes, std::size_t piece_max, bool spin) {
         const std::string got = get(me.in(), piece_max);
         for (const char byte : got) in_order &= byte == static_cast<char>(at++ * 7);
         if (!got.empty()) {
-          if (me.in().wake_writer()) parking::ring(park.space);
+          if (me.in().wake_writer()) park.space.ring();
           continue;
         }
       }
@@ -62,7 +80,7 @@ bool run_both_ends(std::uint64_t bytes, std::size_t piece_max, bool spin) {
     const std::size_t put_now = put(me.out(), {text.data(), size});
     at += put_now;
     if (put_now != 0) {
-      if (me.wake_peer()) parking::ring(park.data);
+      if (me.wake_peer()) park.data.ring();
       continue;
     }
     me.arm_space(1024);
@@ -77,13 +95,13 @@ bool run_both_ends(std::uint64_t bytes, std::size_t piece_max, bool spin) {
 }  // namespace
 
 TEST_CASE("two threads that park at once pass every byte") {
-  CHECK(run_both_ends(500'000, 900, false));
+  CHECK(run_both_ends(2'000'000, 900, false));
 }
 
 TEST_CASE("two threads that look for a while before they park pass every byte") {
-  CHECK(run_both_ends(1'000'000, 3000, true));
+  CHECK(run_both_ends(4'000'000, 3000, true));
 }
 
 TEST_CASE("single bytes pass two threads that park after each") {
-  CHECK(run_both_ends(3'000, 1, false));
+  CHECK(run_both_ends(20'000, 1, false));
 }
