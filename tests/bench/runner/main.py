@@ -1,6 +1,7 @@
 """The runner: every contender of every work in turn (A B C A B C ...), then the report.
 
-main.py [--quick] [--only NAME] [--smoke] [--list] [--build FOLDER] [--windows FOLDER] [--out FOLDER]
+main.py [--quick] [--only NAME] [--smoke] [--list] [--build FOLDER] [--windows FOLDER]
+        [--out FOLDER]
 """
 
 import argparse
@@ -31,7 +32,8 @@ QUICK_SECONDS = 230
 def parse():
     top = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
     words = argparse.ArgumentParser(prog="run.sh")
-    words.add_argument("--quick", action="store_true", help="within 5 minutes: fewer, shorter rounds")
+    words.add_argument("--quick", action="store_true",
+                       help="within 5 minutes: fewer and shorter rounds")
     words.add_argument("--smoke", action="store_true",
                        help="every contender once, very short; no figure is judged")
     words.add_argument("--only", metavar="NAME",

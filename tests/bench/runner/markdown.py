@@ -1,8 +1,8 @@
 """The tables for README, from a report: markdown.py RESULTS.json [README.md]
 
-Prints them, or puts them between the lines `<!-- bench-begin -->` and `<!-- bench-end -->` of the file
-and copies the chart beside the tree's other pictures. A smoke, a run of part of the works and a run
-on a busy machine are refused: their figures are no claim.
+Prints them, or puts them between the lines `<!-- bench-begin -->` and `<!-- bench-end -->` of the
+file and copies the chart beside the tree's other pictures. A smoke, a run of part of
+the works and a run on a busy machine are refused: their figures are no claim.
 """
 
 import json

@@ -80,7 +80,8 @@ class Work:
 def echo(connections, size, depth, **more):
     """An echo work; a round trip on one connection is judged by its time, others by CPU."""
     name = f"echo_{size}x{connections}x{depth}"
-    title = f"echo, {size} B, {connections} connection{'s' if connections > 1 else ''}, depth {depth}"
+    many = "connections" if connections > 1 else "connection"
+    title = f"echo, {size} B, {connections} {many}, depth {depth}"
     words = ["--connections", connections, "--size", size, "--depth", depth]
     contenders = list(SERVERS)
     return Work(name, title, "tcp", words, contenders, "cpu_us", **more)
@@ -149,11 +150,13 @@ def pair_works():
 def other_works():
     for work in ("ping", "set", "get"):
         for depth in (1, 16):
-            yield Work(f"redis_{work}_{depth}", f"Redis protocol, {work}, 50 clients, depth {depth}",
-                       "key_value", ["--work", f"redis_{work}", "--connections", 50,
+            yield Work(f"redis_{work}_{depth}",
+                       f"Redis protocol, {work}, 50 clients, depth {depth}", "key_value",
+                       ["--work", f"redis_{work}", "--connections", 50,
                                      "--depth", depth],
                        list(KEY_VALUE_SERVERS), "cpu_us", quick=work != "ping")
     for connections in (1, 64):
-        yield Work(f"wine_{connections}", f"echo, 64 B, {connections} connections, server under Wine",
-                   "wine", ["--connections", connections], list(WINE_SERVERS), "p50_us",
+        yield Work(f"wine_{connections}",
+                   f"echo, 64 B, connections: {connections}, server under Wine", "wine",
+                   ["--connections", connections], list(WINE_SERVERS), "p50_us",
                    rounds=(5, 9), seconds=(0.5, 1.0))

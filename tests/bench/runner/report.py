@@ -84,7 +84,8 @@ def table_of(work):
                if any(median_of(entry, column[1]) for entry in entries.values())]
     base = baseline_of(work)
     head = "".join(f"<th>{escape(title)}</th>" for title, _, _ in columns)
-    note = f"{UNITS.get(work['figure'], work['figure'])}, to {entries[base]['title']}" if base else ""
+    unit = UNITS.get(work["figure"], work["figure"])
+    note = f"{unit}, to {entries[base]['title']}" if base else ""
     out = [f'<div class="wide"><table><tr><th></th>{head}<th>ratio: {escape(note)}</th>'
            '<th>middle half</th></tr>']
     for name, entry in entries.items():
@@ -129,8 +130,8 @@ def machine_table(results):
 
 
 METHOD = """One load generator drives every TCP server, compares every byte and reads the server's
-CPU clock at both ends of the measured time. Contenders take turns (A B C A B C ...), each round with
-fresh processes, the server on one core, the client on another. Figures are medians of the rounds;
+CPU clock at both ends of the measured time. Contenders take turns (A B C A B C ...), each
+round with fresh processes, the server on one core, the client on another. Figures are medians of the rounds;
 a ratio is the median of the ratios of each round to the same round of the first contender. Where
 the client is busier than the server, requests a second say what the client can do: the server's CPU
 a request is the figure to look at. User and system time are sampled by the kernel, their sum is
