@@ -41,10 +41,11 @@ def parse():
     words.add_argument("--list", action="store_true", help="names of works and contenders")
     words.add_argument("--build", default=os.path.join(top, "build", "native"))
     words.add_argument("--windows", default=os.path.join(top, "build", "windows"))
-    words.add_argument("--out", help="folder of the report (BUILD/bench)")
+    words.add_argument("--out",
+                       help="folder of the report (BUILD/bench, a smoke BUILD/bench_smoke)")
     given = words.parse_args()
     given.top = top
-    given.out = given.out or os.path.join(given.build, "bench")
+    given.out = given.out or os.path.join(given.build, "bench_smoke" if given.smoke else "bench")
     return given
 
 

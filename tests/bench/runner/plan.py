@@ -152,8 +152,7 @@ def other_works():
         for depth in (1, 16):
             yield Work(f"redis_{work}_{depth}",
                        f"Redis protocol, {work}, 50 clients, depth {depth}", "key_value",
-                       ["--work", f"redis_{work}", "--connections", 50,
-                                     "--depth", depth],
+                       ["--work", f"redis_{work}", "--connections", 50, "--depth", depth],
                        list(KEY_VALUE_SERVERS), "cpu_us", quick=work != "ping")
     for connections in (1, 64):
         yield Work(f"wine_{connections}",

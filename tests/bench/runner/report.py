@@ -130,13 +130,13 @@ def machine_table(results):
 
 
 METHOD = """One load generator drives every TCP server, compares every byte and reads the server's
-CPU clock at both ends of the measured time. Contenders take turns (A B C A B C ...), each
-round with fresh processes, the server on one core, the client on another. Figures are medians of the rounds;
-a ratio is the median of the ratios of each round to the same round of the first contender. Where
-the client is busier than the server, requests a second say what the client can do: the server's CPU
-a request is the figure to look at. User and system time are sampled by the kernel, their sum is
-exact. System calls are counted by strace, allocations by a preloaded counter, each in a pass of its
-own."""
+CPU clock at both ends of the measured time. Contenders take turns (A B C A B C ...), each round
+with fresh processes, the server on one core, the client on another. Figures are medians of the
+rounds; a ratio is the median of the ratios of each round to the same round of the first
+contender. Where the client is busier than the server, requests a second say what the client can
+do: the server's CPU a request is the figure to look at. User and system time are sampled by the
+kernel, their sum is exact. System calls are counted by strace, allocations by a preloaded
+counter, each in a pass of its own."""
 
 
 def write(results, folder):
