@@ -49,19 +49,33 @@ accepted dial(completion_port& port, const endpoint& to) {
   return made;
 }
 
-// In a child: connects to `to`, and answers the first byte from there with the path it came by.
+void send(completion_port& port, fairway::stream& to, std::string_view bytes) {
+  outcome put;
+  asio::async_write(to, asio::buffer(bytes), put.record());
+  pump(port, [&] { return put.done(); });
+  CHECK(!put.ec);
+}
+
+char receive_byte(completion_port& port, fairway::stream& from) {
+  char byte = 0;
+  outcome got;
+  asio::async_read(from, asio::buffer(&byte, 1), got.record());
+  pump(port, [&] { return got.done(); });
+  CHECK(!got.ec);
+  return byte;
+}
+
+// In a child: connects to `to`, and says what its path is. The first byte from there can be sent
+// before the acceptor knows that this end is connected; it knows when it has the answer, so that
+// the path is settled for both with the byte that comes next.
 int answer_path(const endpoint& to) {
   completion_port port;
   accepted made = dial(port, to);
   if (made.ec) return 1;
-  char byte = 0;
-  outcome got;
-  asio::async_read(made.value, asio::buffer(&byte, 1), got.record());
-  pump(port, [&] { return got.done(); });
-  const std::string said{to_string(made.value.path_reason())};
-  outcome put;
-  asio::async_write(made.value, asio::buffer(said), put.record());
-  pump(port, [&] { return put.done(); });
+  if (receive_byte(port, made.value) != 'x') return 2;
+  send(port, made.value, "y");
+  if (receive_byte(port, made.value) != 'z') return 3;
+  send(port, made.value, to_string(made.value.path_reason()));
   return 0;
 }
 
@@ -80,9 +94,10 @@ std::string path_of_child(Prepare prepare) {
   pump(port, [&] { return got.done() || ::waitpid(child, &status, WNOHANG) == child; });
   if (!got.done()) return {};
   REQUIRE(!got.ec);
+  send(port, got.value, "x");
+  CHECK(receive_byte(port, got.value) == 'y');
+  send(port, got.value, "z");
   std::array<char, 200> room{};
-  outcome put;
-  asio::async_write(got.value, asio::buffer("x", 1), put.record());
   outcome all;
   asio::async_read(got.value, asio::buffer(room), all.record());
   pump(port, [&] { return all.done(); });
