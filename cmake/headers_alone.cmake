@@ -10,6 +10,7 @@ foreach(header IN LISTS headers)
   file(CONFIGURE OUTPUT "${source}" CONTENT "#include <${header}>\n#include <${header}>\n")
   target_sources(headers_alone PRIVATE "${source}")
 endforeach()
+set_target_properties(headers_alone PROPERTIES UNITY_BUILD OFF)
 target_link_libraries(headers_alone PRIVATE fairway::fairway)
 fairway_warnings(headers_alone)
 # Nothing of it runs: no time is spent on optimising.

@@ -12,7 +12,9 @@ packages='cmake doctest-dev g++ libboost1.81-dev liburing-dev ninja-build'
 case ${1:-} in
   run) ;;
   test) packages="$packages libssl-dev g++-mingw-w64-x86-64-posix wine wine64" ;;
-  ci) packages="$packages libssl-dev clang-19 g++-mingw-w64-x86-64-posix spin wine wine64" ;;
+  ci)
+    packages="$packages clang-19 g++-mingw-w64-x86-64-posix libclang-rt-19-dev libssl-dev spin"
+    packages="$packages wine wine64" ;;
   bench)
     packages="$packages libbenchmark-dev libevent-dev libuv1-dev libzmq3-dev python3 redis-server"
     packages="$packages strace" ;;

@@ -16,19 +16,19 @@ namespace ip = boost::asio::ip;
 
 constexpr std::string_view local_prefix = "unix:";
 
-boost::system::error_code invalid() noexcept { return boost::asio::error::invalid_argument; }
+boost::system::error_code not_text() noexcept { return boost::asio::error::invalid_argument; }
 
 // All of `text` is one decimal number up to `most`; signs and spaces are none of it.
 result<std::uint32_t> parse_number(std::string_view text, std::uint32_t most) {
   std::uint32_t value = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc{} || stop != end || value > most) return invalid();
+  if (error != std::errc{} || stop != end || value > most) return not_text();
   return value;
 }
 
 result<std::uint16_t> parse_port(std::string_view text) {
-  if (text.size() > 1 && text.front() == '0') return invalid();
+  if (text.size() > 1 && text.front() == '0') return not_text();
   BOOST_OUTCOME_TRY(const std::uint32_t value, parse_number(text, 65535));
   return static_cast<std::uint16_t>(value);
 }
@@ -43,7 +43,7 @@ bool printable(std::string_view text) noexcept {
 result<ip::address> parse_scoped_v6(std::string_view text) {
   const std::size_t percent = text.find('%');
   const auto bytes = detail::parse_v6(text.substr(0, percent));
-  if (!bytes) return invalid();
+  if (!bytes) return not_text();
   ip::address_v6 address{*bytes};
   if (percent == std::string_view::npos) return ip::address{address};
   const std::string_view scope = text.substr(percent + 1);
@@ -54,10 +54,10 @@ result<ip::address> parse_scoped_v6(std::string_view text) {
   // A name: the system knows its number. Zero is what comes of a name that it does not know, unless
   // the name begins like a number, which then counts.
   const auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-  if (scope.empty() || !letter(scope.front()) || !printable(scope)) return invalid();
+  if (scope.empty() || !letter(scope.front()) || !printable(scope)) return not_text();
   boost::system::error_code ec;
   const auto named = ip::make_address_v6(std::string{text}, ec);
-  if (ec || named.scope_id() == 0) return invalid();
+  if (ec || named.scope_id() == 0) return not_text();
   address.scope_id(named.scope_id());
   return ip::address{address};
 }
@@ -67,15 +67,15 @@ result<ip::address> parse_scoped_v6(std::string_view text) {
 result<endpoint> endpoint::parse(std::string_view text) {
   if (text.starts_with(local_prefix)) return local(text.substr(local_prefix.size()));
   const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return invalid();
+  if (colon == std::string_view::npos) return not_text();
   std::string_view host = text.substr(0, colon);
   BOOST_OUTCOME_TRY(const std::uint16_t port, parse_port(text.substr(colon + 1)));
   if (!host.starts_with('[')) {
     const auto bytes = detail::parse_v4(host);
-    if (!bytes) return invalid();
+    if (!bytes) return not_text();
     return endpoint{ip::address_v4{*bytes}, port};
   }
-  if (!host.ends_with(']')) return invalid();
+  if (!host.ends_with(']')) return not_text();
   BOOST_OUTCOME_TRY(const ip::address address, parse_scoped_v6(host.substr(1, host.size() - 2)));
   return endpoint{address, port};
 }
@@ -108,17 +108,17 @@ std::string endpoint::to_string() const {
 
 result<host_service> split_host_service(std::string_view text) {
   const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos || !printable(text)) return invalid();
+  if (colon == std::string_view::npos || !printable(text)) return not_text();
   std::string_view host = text.substr(0, colon);
   const std::string_view service = text.substr(colon + 1);
   if (host.starts_with('[') && host.ends_with(']')) {
     host = host.substr(1, host.size() - 2);
   } else if (host.find(':') != std::string_view::npos) {
-    return invalid();  // an IPv6 address without brackets: where its port begins is a guess
+    return not_text();  // an IPv6 address without brackets: where its port begins is a guess
   }
   if (host.empty() || service.empty() || host.find_first_of("[]") != std::string_view::npos ||
       service.find(']') != std::string_view::npos) {
-    return invalid();
+    return not_text();
   }
   return host_service{std::string{host}, std::string{service}};
 }

@@ -14,8 +14,9 @@ project() {
   source=$1
   build=$2
   shift 2
-  cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release --log-level=WARNING \
-    "$@" >"$scratch/log" 2>&1 && cmake --build "$build" -j "$jobs" >>"$scratch/log" 2>&1 ||
+  cmake -S "$source" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=ON \
+    --log-level=WARNING "$@" >"$scratch/log" 2>&1 &&
+    cmake --build "$build" -j "$jobs" >>"$scratch/log" 2>&1 ||
     { cat "$scratch/log" >&2; return 1; }
 }
 

@@ -25,12 +25,6 @@ namespace {
 
 constexpr std::size_t many = 150;
 
-std::deque<reader> readers(completion_port& port, std::size_t count) {
-  std::deque<reader> all;
-  for (std::size_t i = 0; i < count; ++i) all.emplace_back(connect_peer(port));
-  return all;
-}
-
 bool all_done(const std::deque<reader>& all) {
   return std::all_of(all.begin(), all.end(), [](const reader& r) { return r.got.done(); });
 }

@@ -4,7 +4,9 @@
 #include "support/net.hpp"
 
 #include <array>
+#include <cstddef>
 #include <cstdio>
+#include <deque>
 
 namespace support {
 
@@ -37,5 +39,11 @@ struct reader {
   std::array<char, 64> room{};
   outcome got;
 };
+
+inline std::deque<reader> readers(fairway::completion_port& port, std::size_t count) {
+  std::deque<reader> all;
+  for (std::size_t i = 0; i < count; ++i) all.emplace_back(connect_peer(port));
+  return all;
+}
 
 }  // namespace support

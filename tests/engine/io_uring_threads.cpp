@@ -44,12 +44,6 @@ class earlier_thread {
   std::thread thread_;
 };
 
-std::deque<reader> readers(completion_port& port, std::size_t count) {
-  std::deque<reader> all;
-  for (std::size_t i = 0; i < count; ++i) all.emplace_back(connect_peer(port));
-  return all;
-}
-
 // Moves the port, with a read in flight, until it has a ring that any thread may enter.
 void loosen(completion_port& port) {
   auto all = readers(port, 1);

@@ -41,7 +41,7 @@ std::string rendezvous_of(const endpoint& at) {
 }
 
 // Runs `port` until the connect has ended.
-accepted dial(completion_port& port, const endpoint& to) {
+accepted dial_fast(completion_port& port, const endpoint& to) {
   fairway::connector connecting{port, {.loopback = loopback::shared_memory}};
   accepted made;
   connecting.async_connect(to, made.record());
@@ -70,7 +70,7 @@ char receive_byte(completion_port& port, fairway::stream& from) {
 // the path is settled for both with the byte that comes next.
 int answer_path(const endpoint& to) {
   completion_port port;
-  accepted made = dial(port, to);
+  accepted made = dial_fast(port, to);
   if (made.ec) return 1;
   if (receive_byte(port, made.value) != 'x') return 2;
   send(port, made.value, "y");
@@ -200,7 +200,7 @@ TEST_CASE("nonsense at the rendezvous costs nothing and stops nobody else") {
     auto a = accept(port, l);
     CHECK(a.path_reason() == path_reason::peer_did_not_ask);
     for (const int fd : links) ::close(fd);
-    accepted made = dial(port, at);
+    accepted made = dial_fast(port, at);
     REQUIRE(!made.ec);
     auto b = accept(port, l);
     take_part(port, b);
@@ -246,7 +246,7 @@ TEST_CASE("in a user namespace that does not know its user a connector stays TCP
 TEST_CASE("a child made by fork lets go of its copies without a trace") {
   completion_port port;
   auto l = std::make_unique<fairway::listener>(listen(port, endpoint::loopback_v4(0), wanted));
-  accepted made = dial(port, l->local_endpoint().value());
+  accepted made = dial_fast(port, l->local_endpoint().value());
   REQUIRE(!made.ec);
   auto a = accept(port, *l);
   take_part(port, a);
@@ -272,7 +272,7 @@ TEST_CASE("a child made by fork lets go of its copies without a trace") {
   CHECK(status == 0);
   exchange(a, made.value);
   exchange(made.value, a);
-  accepted again = dial(port, l->local_endpoint().value());
+  accepted again = dial_fast(port, l->local_endpoint().value());
   REQUIRE(!again.ec);
   auto b = accept(port, *l);
   take_part(port, b);
@@ -285,7 +285,7 @@ TEST_CASE("after a kill nothing of the fast path is left in the system") {
   if (child == 0) {
     completion_port port;
     auto l = listen(port, endpoint::loopback_v4(0), wanted);
-    accepted made = dial(port, l.local_endpoint().value());
+    accepted made = dial_fast(port, l.local_endpoint().value());
     auto a = accept(port, l);
     take_part(port, a);
     const std::string name = rendezvous_of(l.local_endpoint().value());

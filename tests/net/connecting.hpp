@@ -60,7 +60,7 @@ struct black_hole : peer {
 };
 
 /// What a connect gave.
-struct outcome {
+struct connect_end {
   bool done = false;
   error_code ec;
   stream connected;

@@ -26,7 +26,7 @@ TEST_CASE("a connect gives a stream between the two right addresses") {
   peer there;
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   dial.async_connect(there.address(), got.store());
   CHECK_FALSE(got.done);
   port.run();
@@ -41,7 +41,7 @@ TEST_CASE("a successful connect has one attempt without an error") {
   peer there;
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   dial.async_connect(there.address(), got.store());
   port.run();
   REQUIRE(dial.attempts().size() == 1);
@@ -53,7 +53,7 @@ TEST_CASE("a refused connect is refused and says where") {
   refusing nobody;
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   dial.async_connect(nobody.address(), got.store());
   port.run();
   CHECK(got.ec == net_error::connection_refused);
@@ -68,7 +68,7 @@ TEST_CASE("the address after a refused one is tried") {
   peer there;
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   const endpoint targets[] = {nobody.address(), there.address()};
   dial.async_connect(targets, got.store());
   port.run();
@@ -84,7 +84,7 @@ TEST_CASE("when every address refuses all of them are listed") {
   refusing second;
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   const endpoint targets[] = {first.address(), second.address()};
   dial.async_connect(targets, got.store());
   port.run();
@@ -97,7 +97,7 @@ TEST_CASE("when every address refuses all of them are listed") {
 TEST_CASE("an empty list is not found") {
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   dial.async_connect(std::span<const endpoint>{}, got.store());
   port.run();
   CHECK(got.ec == net_error::not_found);
@@ -111,7 +111,7 @@ TEST_CASE("with IPv6 refused a dual-stack host is reached by IPv4") {
   peer v4;
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   const endpoint targets[] = {v6.address(), v4.address()};
   dial.async_connect(targets, got.store());
   port.run();
@@ -123,7 +123,7 @@ TEST_CASE("a connector can be moved while it connects") {
   peer there;
   completion_port port;
   auto dial = std::make_unique<connector>(port);
-  outcome got;
+  connect_end got;
   dial->async_connect(there.address(), got.store());
   connector moved(std::move(*dial));
   dial.reset();
@@ -136,7 +136,7 @@ TEST_CASE("a source address is what the peer sees") {
   completion_port port;
   const endpoint source(tcp::endpoint(boost::asio::ip::make_address("127.0.0.2"), 0));
   connector dial(port, {.source = source});
-  outcome got;
+  connect_end got;
   dial.async_connect(there.address(), got.store());
   port.run();
   REQUIRE_FALSE(got.ec);
@@ -147,7 +147,7 @@ TEST_CASE("a source of another family is an error of the attempt") {
   peer there;
   completion_port port;
   connector dial(port, {.source = endpoint(tcp::endpoint(loopback_v6, 0))});
-  outcome got;
+  connect_end got;
   dial.async_connect(there.address(), got.store());
   port.run();
   CHECK(got.ec == net_error::address_family_not_supported);
@@ -159,7 +159,7 @@ TEST_CASE("small writes are not delayed unless the options say so") {
   completion_port port;
   for (const bool wanted : {true, false}) {
     connector dial(port, {.no_delay = wanted});
-    outcome got;
+    connect_end got;
     dial.async_connect(there.address(), got.store());
     port.restart();
     port.run();

@@ -50,7 +50,7 @@ TEST_CASE("after an unreachable address the next is tried at once") {
   first_connect_unreachable faults;
   completion_port port({.faults = &faults});
   connector dial(port);
-  outcome got;
+  connect_end got;
   const endpoint targets[] = {there.address(), there.address()};
   dial.async_connect(targets, got.store());
   port.run();
@@ -66,7 +66,7 @@ TEST_CASE("a completion that comes late and twice ends a connect once") {
     late_and_twice faults;
     completion_port port({.faults = &faults});
     connector dial(port);
-    outcome got;
+    connect_end got;
     dial.async_connect(there.address(), got.store());
     port.run();
     CHECK_FALSE(got.ec);
@@ -83,7 +83,7 @@ TEST_CASE("a silent address delays the next by the attempt delay and loses") {
     manual_clock clock;
     completion_port port({.clock = &clock});
     connector dial(port);
-    outcome got;
+    connect_end got;
     const endpoint targets[] = {silent.address(), there.address()};
     dial.async_connect(targets, got.store());
     clock.advance(249ms);
@@ -107,7 +107,7 @@ TEST_CASE("a connect ends when its time is over, not before") {
   manual_clock clock;
   completion_port port({.clock = &clock});
   connector dial(port, {.timeout = 1s});
-  outcome got;
+  connect_end got;
   dial.async_connect(silent.address(), got.store());
   clock.advance(999ms);
   poll(port);
@@ -124,7 +124,7 @@ TEST_CASE("cancel ends a connect as aborted") {
   black_hole silent;
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   dial.async_connect(silent.address(), got.store());
   poll(port);
   dial.cancel();
@@ -143,7 +143,7 @@ TEST_CASE("a cancellation signal ends a connect as aborted") {
     black_hole silent;
     completion_port port;
     connector dial(port);
-    outcome got;
+    connect_end got;
     boost::asio::cancellation_signal signal;
     dial.async_connect(silent.address(),
                        boost::asio::bind_cancellation_slot(signal.slot(), got.store()));
@@ -160,7 +160,7 @@ TEST_CASE("destroying a connector ends its connect as aborted and leaks no descr
   {
     black_hole silent;
     completion_port port;
-    outcome got;
+    connect_end got;
     {
       connector dial(port);
       dial.async_connect(silent.address(), got.store());
@@ -193,8 +193,8 @@ TEST_CASE("a second connect while one is in flight is in progress and does not d
   peer there;
   completion_port port;
   connector dial(port);
-  outcome first;
-  outcome second;
+  connect_end first;
+  connect_end second;
   dial.async_connect(there.address(), first.store());
   dial.async_connect(there.address(), second.store());
   port.run();
@@ -208,10 +208,10 @@ TEST_CASE("a connector connects again, and lists only the newest attempts") {
   peer there;
   completion_port port;
   connector dial(port);
-  outcome first;
+  connect_end first;
   dial.async_connect(nobody.address(), first.store());
   port.run();
-  outcome second;
+  connect_end second;
   dial.async_connect(there.address(), second.store());
   port.restart();
   port.run();
@@ -225,8 +225,8 @@ TEST_CASE("a connector connects again while an earlier loser is still being canc
   peer there;
   completion_port port;
   connector dial(port);
-  outcome first;
-  outcome second;
+  connect_end first;
+  connect_end second;
   dial.async_connect(silent.address(), first.store());
   poll(port);
   dial.cancel();

@@ -76,10 +76,10 @@ struct scratch_directory {
   std::string path;
 };
 
-outcome connect_to(const endpoint& target) {
+connect_end connect_to(const endpoint& target) {
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   dial.async_connect(target, got.store());
   port.run();
   CHECK(got.done);
@@ -102,7 +102,7 @@ TEST_CASE("after an address without a route the next is tried at once") {
     peer there;
     completion_port port;
     connector dial(port);
-    outcome got;
+    connect_end got;
     const endpoint targets[] = {endpoint::parse("[2001:db8::1]:1").value(), there.address()};
     dial.async_connect(targets, got.store());
     port.run();
@@ -137,7 +137,7 @@ TEST_CASE("without a free descriptor a connect fails and says so") {
   const peer there;
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   const int next = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
   ::close(next);
   rlimit used_up = before;
@@ -155,7 +155,7 @@ TEST_CASE("a unix-domain path connects") {
   const std::string path = directory.path + "/there";
   boost::asio::io_context context;
   boost::asio::local::stream_protocol::acceptor acceptor(context, path);
-  outcome got = connect_to(endpoint::local(path).value());
+  connect_end got = connect_to(endpoint::local(path).value());
   CHECK_FALSE(got.ec);
 }
 
@@ -166,14 +166,15 @@ TEST_CASE("a unix-domain connect waits for room in the listener's backlog") {
   {
     completion_port port;
     auto l = fairway::listener::open(port, there, {.backlog = 1}).value();
-    std::array<outcome, 8> got;
+    std::array<connect_end, 8> got;
     std::vector<std::unique_ptr<connector>> dials;
-    for (outcome& each : got) {
+    for (connect_end& each : got) {
       dials.push_back(std::make_unique<connector>(port));
       dials.back()->async_connect(there, each.store());
     }
     const auto ended = [&] {
-      return std::count_if(got.begin(), got.end(), [](const outcome& each) { return each.done; });
+      return std::count_if(got.begin(), got.end(),
+                           [](const connect_end& each) { return each.done; });
     };
     const auto limit = std::chrono::steady_clock::now() + support::guard_time;
     const auto run_until = [&](auto done) {
@@ -195,7 +196,7 @@ TEST_CASE("a unix-domain connect waits for room in the listener's backlog") {
     l.async_accept(take);
     run_until([&] { return accepted.size() == got.size() - 1 && ended() == 8; });
     CHECK(accepted.size() == got.size() - 1);
-    for (const outcome& each : got) CHECK((&each == &got.back()) == each.ec.failed());
+    for (const connect_end& each : got) CHECK((&each == &got.back()) == each.ec.failed());
     l.close();
     port.run_until(limit);
   }
@@ -205,7 +206,7 @@ TEST_CASE("a unix-domain connect waits for room in the listener's backlog") {
 TEST_CASE("a unix-domain path that nobody listens on fails and leaks nothing") {
   const open_files files;
   const scratch_directory directory;
-  const outcome got = connect_to(endpoint::local(directory.path + "/nobody").value());
+  const connect_end got = connect_to(endpoint::local(directory.path + "/nobody").value());
   CHECK(got.ec == boost::system::errc::no_such_file_or_directory);
   CHECK(files.are_as_before());
 }

@@ -28,7 +28,7 @@ TEST_CASE("a numeric host and port connect") {
   peer there;
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   dial.async_connect("127.0.0.1", std::to_string(there.address().port()), got.store());
   port.run();
   CHECK_FALSE(got.ec);
@@ -38,7 +38,7 @@ TEST_CASE("localhost connects by its name") {
   peer there;
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   dial.async_connect("localhost", std::to_string(there.address().port()), got.store());
   port.run();
   CHECK_FALSE(got.ec);
@@ -47,7 +47,7 @@ TEST_CASE("localhost connects by its name") {
 TEST_CASE("an unknown host is host_not_found, with no attempt") {
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   // A label of more than 63 characters is refused without asking a name server.
   dial.async_connect(std::string(64, 'x'), "80", got.store());
   port.run();
@@ -59,7 +59,7 @@ TEST_CASE("cancel ends a look-up as aborted, while the system still looks up") {
   held_look_up names;
   completion_port port;
   connector dial(port);
-  outcome got;
+  connect_end got;
   dial.async_connect(names.held, "80", got.store());
   names.wait_until_held();
   dial.cancel();
@@ -72,7 +72,7 @@ TEST_CASE("the time of a connect includes the look-up") {
   manual_clock clock;
   completion_port port({.clock = &clock});
   connector dial(port, {.timeout = 1s});
-  outcome got;
+  connect_end got;
   dial.async_connect(names.held, "80", got.store());
   names.wait_until_held();
   clock.advance(1s);
@@ -112,8 +112,8 @@ TEST_CASE("an answer that arrives after a cancel does not disturb the next conne
   peer there;
   completion_port port;
   connector dial(port);
-  outcome first;
-  outcome second;
+  connect_end first;
+  connect_end second;
   dial.async_connect(names.held, "80", first.store());
   names.release();
   names.wait_until_idle();  // the answer waits in the port
@@ -131,7 +131,7 @@ TEST_CASE("a port may go as soon as the answer of a look-up has been handled") {
   held_look_up names;
   for (int i = 0; i < 300; ++i) {
     auto port = std::make_unique<completion_port>();
-    outcome got;
+    connect_end got;
     {
       connector dial(*port);
       dial.async_connect("unknown", "80", got.store());

@@ -38,7 +38,7 @@ int unix_socket() noexcept {
   return ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
-path_reason reason_of(int error) noexcept {
+path_reason reason_of_socket(int error) noexcept {
   switch (error) {
     case EMFILE:
     case ENFILE: return path_reason::no_descriptors;
@@ -72,7 +72,7 @@ bool same_user(int fd) {
 }
 
 int failed(int fd, path_reason& why) noexcept {
-  why = reason_of(errno);
+  why = reason_of_socket(errno);
   if (fd >= 0) ::close(fd);
   return -1;
 }
