@@ -19,8 +19,10 @@
 // waited for. While one lingers (see limits) its answer is safe already and it counts as finished.
 //
 // Threads: all members on any thread; `listen` before the ports run, or on the first port's thread.
-// Lifetime: the ports and what the handler refers to must outlive the server's connections. The
-// destructor stops; it is called on the first port's thread or while no port runs.
+// Lifetime: what the handler refers to must outlive the server's connections. The destructor stops;
+// it is called on the first port's thread or while no port runs. Ports that are destroyed first
+// destroy the connections, their handlers and who waits for a drain, without a call; what has
+// ended may still be asked of the server then, and nothing else.
 #pragma once
 
 #include <fairway/as_result.hpp>
