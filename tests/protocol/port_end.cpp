@@ -38,7 +38,7 @@ task<> reads(lines_pair mine, census::member here) {
 }
 
 task<> writes(lines_pair mine, census::member here) {
-  (void)co_await mine.framed.async_write("12345678");
+  (void)co_await mine.framed.async_write("fills the room");
   (void)co_await mine.framed.async_write("waits for room");
   here.runs();
 }
@@ -50,7 +50,7 @@ task<> writes_all(lines_pair mine, census::member here) {
 }
 
 task<> flushes(lines_pair mine, census::member here) {
-  (void)co_await mine.framed.async_write("12345678");
+  (void)co_await mine.framed.async_write("fills the room");
   (void)co_await mine.framed.async_flush();
   here.runs();
 }
@@ -88,7 +88,7 @@ task<> reads_shared(shared_lines mine, census::member here) {
 }
 
 task<> writes_shared(shared_lines mine, census::member here) {
-  (void)co_await mine->framed.async_write("12345678");
+  (void)co_await mine->framed.async_write("fills the room");
   (void)co_await mine->framed.async_write("waits for room");
   here.runs();
 }
@@ -153,7 +153,7 @@ TEST_CASE("a port destroyed while thousands of writes wait in a row frees them")
   wait_for_the_end(
       [](completion_port& port, census& people) {
         auto both = std::make_shared<lines_pair>(connect_lines(port, narrow, shallow));
-        both->framed.async_write("12345678", [](error_code) {});
+        both->framed.async_write("fills the room", [](error_code) {});
         for (int i = 0; i < count; ++i) {
           both->framed.async_write("x", [both, h = people.handler()](error_code ec) mutable {
             h(ec);
@@ -192,7 +192,7 @@ TEST_CASE("framed may outlive its port, and so may a stream that it refers to") 
     refers.async_read(people.handler());
     drain(*port);
     kept.framed.async_read(people.handler());
-    kept.framed.async_write("12345678", [](error_code) {});
+    kept.framed.async_write("fills the room", [](error_code) {});
     kept.framed.async_write("waits for room", people.handler());
     drain(*port);
     CHECK(people.alive == 3);
