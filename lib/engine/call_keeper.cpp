@@ -29,6 +29,7 @@ class call_keepers final : public boost::asio::execution_context::service {
 
   // One round. A handler's end may be the end of keepers, and may make some.
   bool discard() noexcept {
+    ending_ = true;
     bool any = false;
     for (std::size_t left = size(); left != 0; --left) {
       call_keeper* const next = rotate();
@@ -37,6 +38,8 @@ class call_keepers final : public boost::asio::execution_context::service {
     }
     return any;
   }
+
+  bool ending() const noexcept { return ending_; }
 
  private:
   void shutdown() noexcept override { discard_all(); }
@@ -82,11 +85,14 @@ class call_keepers final : public boost::asio::execution_context::service {
   call_keeper* first_ = nullptr;  // null: nobody has joined
   call_keeper* last_ = nullptr;
   std::size_t size_ = 0;
+  bool ending_ = false;
 };
 
 void call_keeper::enter(boost::asio::execution_context& context) {
   boost::asio::use_service<call_keepers>(context).add(*this);
 }
+
+bool call_keeper::ending() const noexcept { return list_ != nullptr && list_->ending(); }
 
 void call_keeper::leave() noexcept { list_->remove(*this); }
 

@@ -55,6 +55,7 @@ void end_with(transfer_done& waits, error_code ec, std::size_t bytes = 0) {
 
 // Brings forward what can be: a write into the room there is, a read out of what is there.
 void memory_link::move(int from) {
+  if (ending()) return;
   memory_direction& way = directions[from];
   const memory_options& writes = sides[from].options;
   const memory_options& reads = sides[1 - from].options;

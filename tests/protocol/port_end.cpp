@@ -173,7 +173,8 @@ TEST_CASE("a port destroyed before it has told the calls that a close ended free
     auto half = connect_peer(port);
     auto over = std::make_shared<framed<fairway::stream, line_codec<>>>(std::move(half.stream),
                                                                         line_codec<>{});
-    over->async_read([over, m = people.one()](error_code, const std::string&) mutable { m.runs(); });
+    over->async_read(
+        [over, m = people.one()](error_code, const std::string&) mutable { m.runs(); });
     drain(port);
     both->framed.close();
     over->close();
@@ -228,6 +229,36 @@ TEST_CASE("a handler that the end of a port destroys may end or begin other call
       2);
 }
 
+TEST_CASE("bytes that were lent and have gone with their handler are not moved any more") {
+  struct reads_peer {
+    std::shared_ptr<memory_stream> peer;
+    census::member here;
+    reads_peer(std::shared_ptr<memory_stream> p, census::member m)
+        : peer{std::move(p)}, here{std::move(m)} {}
+    reads_peer(reads_peer&&) noexcept = default;
+    ~reads_peer() {
+      if (!peer) return;
+      auto into = std::make_shared<std::array<char, 4000>>();
+      peer->async_read_some(asio::buffer(*into), [into, p = peer](error_code, std::size_t) {});
+    }
+    void operator()(error_code) { here.runs(); }
+  };
+  census people;
+  std::optional<completion_port> port{std::in_place};
+  auto [a, b] = memory_stream::pair(*port, {.capacity = 1000});
+  auto peer = std::make_shared<memory_stream>(std::move(b));
+  framed mine{std::move(a), fairway::length_prefix_codec<>{}};
+  auto big = std::make_shared<std::string>(50'000, 'b');
+  const std::string& lent = *big;
+  mine.async_write(lent, [big, m = people.one()](error_code) mutable { m.runs(); });
+  mine.async_flush(reads_peer{peer, people.one()});
+  big.reset();
+  drain(*port);
+  CHECK(people.alive == 2);
+  port.reset();
+  CHECK(people.all_gone());
+}
+
 TEST_CASE("a port that ends touches no cancellation slot and gives memory back where it is from") {
   census people;
   allocation_record blocks;
@@ -279,7 +310,8 @@ TEST_CASE("an io_context destroyed while a message is waited for frees the handl
     peer.connect(acceptor.local_endpoint());
     auto over = std::make_shared<framed<asio::ip::tcp::socket, line_codec<>>>(
         acceptor.accept(), line_codec<>{});
-    over->async_read([over, m = people.one()](error_code, const std::string&) mutable { m.runs(); });
+    over->async_read(
+        [over, m = people.one()](error_code, const std::string&) mutable { m.runs(); });
     context.poll();
     CHECK(people.alive == 1);
   }

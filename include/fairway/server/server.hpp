@@ -21,8 +21,7 @@
 // Threads: all members on any thread; `listen` before the ports run, or on the first port's thread.
 // Lifetime: what the handler refers to must outlive the server's connections. The destructor stops;
 // it is called on the first port's thread or while no port runs. Ports that are destroyed first
-// destroy the connections, their handlers and who waits for a drain, without a call; what has
-// ended may still be asked of the server then, and nothing else.
+// destroy all that waits, without a call; the server may then be asked for its numbers, no more.
 #pragma once
 
 #include <fairway/as_result.hpp>

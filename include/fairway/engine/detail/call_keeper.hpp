@@ -8,6 +8,7 @@
 // (execution_context::service::shutdown).
 //
 // What a destroyed handler ends elsewhere is posted, and discarded with all that is posted.
+// A keeper that moves bytes itself stops when `ending`: other calls' bytes may have gone with them.
 //
 // Threads: `join`: the thread that runs the context, or any while nobody does. Destruction: any.
 // Lifetime: a keeper may outlive its context. Joining costs two pointers in a list under a mutex,
@@ -48,6 +49,8 @@ class call_keeper {
 
  protected:
   call_keeper() = default;
+  // The context that it has joined discards. Threads: as `join`.
+  bool ending() const noexcept;
   ~call_keeper() {
     if (list_ != nullptr) leave();
   }
