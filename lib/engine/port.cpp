@@ -1,5 +1,7 @@
 #include <fairway/engine/completion_port.hpp>
 
+#include <fairway/engine/detail/call_keeper.hpp>
+
 #include "engine/port_core.hpp"
 
 #include <boost/asio/error.hpp>
@@ -109,6 +111,8 @@ void port_core::discard_all() noexcept {
         if (op->in_backend()) complete(*op, boost::asio::error::operation_aborted, 0);
       }
     }
+    // What waits outside operations: after those, since some hold a share of what keeps it.
+    if (discard_kept_calls(port_)) found = true;
   }
 }
 

@@ -88,6 +88,12 @@ void writer::fail(error_code ec, deliver how) {
   while (!room_calls_.empty()) room_calls_.pop()->done(how, ec);
 }
 
+bool writer::discard() noexcept {
+  const write_calls room{std::move(room_calls_)};
+  const write_calls sent{std::move(sent_calls_)};
+  return !room.empty() || !sent.empty();
+}
+
 bool writer::cancel(std::uint64_t ticket, bool terminal) {
   for (write_calls* list : {&room_calls_, &sent_calls_}) {
     write_call* call = list->find(ticket);

@@ -30,9 +30,10 @@ server_core::server_core(std::vector<completion_port*> ports, connection_handler
   for (completion_port* port : ports_) shards_.push_back(std::make_unique<shard>(*port, *this));
 }
 
-// Runs `function` on a port's thread: at once when that is this one.
+// Runs `function` on a port's thread: at once when that is this one, never when the port has gone.
 template <class Function>
 void server_core::on_port(std::size_t index, Function&& function) {
+  if (shards_[index]->port_ended()) return;
   boost::asio::dispatch(*ports_[index], [self = shared_from_this(),
                                          function = std::forward<Function>(function)]() mutable {
     function(*self);
@@ -142,7 +143,7 @@ void server_core::paused() {
 
 void server_core::left(const endpoint& remote) {
   admission_.leave(remote);
-  if (!full_.exchange(false, std::memory_order_seq_cst)) return;
+  if (shards_[0]->port_ended() || !full_.exchange(false, std::memory_order_seq_cst)) return;
   boost::asio::post(first_port(), [self = shared_from_this()] {
     for (listening& each : self->listeners_) each.pause.cancel();
   });
@@ -212,6 +213,12 @@ void server_core::end_drain() {
     signals_->cancel();
     stop_ports_();
   }
+}
+
+bool server_core::discard_drain_waiters() noexcept {
+  const auto kept = weak_from_this().lock();  // who waits may own the server
+  const auto ended = std::exchange(drain_waiters_, {});
+  return !ended.empty();
 }
 
 void server_core::stop() {

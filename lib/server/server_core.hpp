@@ -1,7 +1,8 @@
 // What the ports of one server share.
 //
 // Threads: the first port's, unless a remark says any. Lifetime: shared by the server and by every
-// connection, accept loop and timer of it.
+// connection, accept loop and timer of it. Once its ports have gone, which then took those with
+// them, the server is a record of numbers.
 #pragma once
 
 #include "server/admission.hpp"
@@ -48,6 +49,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   void stop();
 
   // --- the first port ---
+  bool discard_drain_waiters() noexcept;
   result<endpoint> listen(const endpoint& local);
   void drain_on_signals();
 

@@ -41,8 +41,15 @@ void note(connection_state& c, end_reason why) noexcept {
 
 }  // namespace
 
-shard::shard(completion_port& port, server_core& core) noexcept
-    : port_{port}, core_{core}, limits_{core.options().limits}, timer_{port} {}
+shard::shard(completion_port& port, server_core& core)
+    : port_{port}, core_{core}, limits_{core.options().limits}, timer_{port} {
+  join(port);
+}
+
+// What waits for a connection is kept by its streams; for the server, by the first port.
+bool shard::discard_calls() noexcept {
+  return &port_ == &core_.first_port() && core_.discard_drain_waiters();
+}
 
 void shard::begin(std::shared_ptr<server_core> core, stream socket, const endpoint& remote) {
   auto* made = new connection_state{core, *this, core->next_id(), std::move(socket), remote};
@@ -410,7 +417,7 @@ port_metrics shard::metrics() const {
   m.bytes_out = counts_.bytes_out.get();
   for (std::size_t i = 0; i < m.ages.size(); ++i) m.ages[i] = counts_.ages[i].get();
   m.age_sum_ms = counts_.age_sum_ms.get();
-  m.port = port_.statistics();
+  if (!port_ended()) m.port = port_.statistics();
   return m;
 }
 

@@ -9,6 +9,7 @@
 #include "server/connection_state.hpp"
 #include "server/tally.hpp"
 
+#include <fairway/engine/detail/call_keeper.hpp>
 #include <fairway/engine/timer.hpp>
 #include <fairway/server/drain.hpp>
 #include <fairway/server/limits.hpp>
@@ -21,11 +22,13 @@
 
 namespace fairway::detail {
 
-class shard {
+class shard final : private call_keeper {
  public:
-  shard(completion_port& port, server_core& core) noexcept;
+  shard(completion_port& port, server_core& core);
 
   completion_port& port() noexcept { return port_; }
+  // The port has been destroyed.
+  bool port_ended() const noexcept { return !joined(); }
   // A connection that was admitted.
   void begin(std::shared_ptr<server_core> core, stream socket, const endpoint& remote);
   // Makes place. Returns false when nobody is idle.
@@ -49,6 +52,8 @@ class shard {
   port_metrics metrics() const;
 
  private:
+  bool discard_calls() noexcept override;
+
   using list_of_all = timed_list<connection_state, &connection_state::all>;
   using list_of_waiting = timed_list<connection_state, &connection_state::waits>;
   using list_of_requests = timed_list<connection_state, &connection_state::request>;

@@ -1,5 +1,7 @@
 #include <fairway/testing/memory_stream.hpp>
 
+#include <fairway/engine/detail/call_keeper.hpp>
+
 #include <algorithm>
 #include <string>
 
@@ -30,12 +32,13 @@ struct memory_side {
   std::size_t writes = 0;
 };
 
-struct memory_link {
+struct memory_link final : std::enable_shared_from_this<memory_link>, fairway::detail::call_keeper {
   explicit memory_link(completion_port& p) noexcept : port{p} {}
 
   // `from` is the side that writes into the direction.
   memory_direction& direction(int from) noexcept { return directions[from]; }
   void move(int from);
+  bool discard_calls() noexcept override;
 
   completion_port& port;
   memory_side sides[2];
@@ -52,6 +55,7 @@ void end_with(transfer_done& waits, error_code ec, std::size_t bytes = 0) {
 
 // Brings forward what can be: a write into the room there is, a read out of what is there.
 void memory_link::move(int from) {
+  if (ending()) return;
   memory_direction& way = directions[from];
   const memory_options& writes = sides[from].options;
   const memory_options& reads = sides[1 - from].options;
@@ -89,6 +93,17 @@ void memory_link::move(int from) {
   }
 }
 
+bool memory_link::discard_calls() noexcept {
+  const auto kept = weak_from_this().lock();  // the handlers may own the rest
+  bool any = false;
+  for (memory_direction& way : directions) {
+    const transfer_done read = std::move(way.reader.done);
+    const transfer_done written = std::move(way.writer.done);
+    any = any || read || written;
+  }
+  return any;
+}
+
 void memory_end::read(std::vector<boost::asio::mutable_buffer> into, transfer_done done) {
   memory_side& me = link->sides[side];
   memory_direction& way = link->direction(1 - side);
@@ -97,6 +112,7 @@ void memory_end::read(std::vector<boost::asio::mutable_buffer> into, transfer_do
   if (me.reads++ >= me.options.reads_until_failure) {
     return done(deliver::queued, me.options.failure, 0);
   }
+  link->join(link->port);
   way.reader = {std::move(into), std::move(done)};
   link->move(1 - side);
 }
@@ -110,6 +126,7 @@ void memory_end::write(std::vector<boost::asio::const_buffer> from, transfer_don
   if (me.writes++ >= me.options.writes_until_failure) {
     return done(deliver::queued, me.options.failure, 0);
   }
+  link->join(link->port);
   way.writer = {std::move(from), std::move(done)};
   link->move(side);
 }

@@ -4,6 +4,7 @@
 #if defined(__linux__)
 #include "support/child.hpp"
 #endif
+#include "support/census.hpp"
 #include "support/limits.hpp"
 #include "support/net.hpp"
 
@@ -14,24 +15,6 @@ using namespace support;
 using fairway::completion_port;
 
 namespace {
-
-// Counts the handlers that are alive, and knows when one ran.
-struct census {
-  int alive = 0;
-  int ran = 0;
-
-  struct member {
-    census* of;
-    explicit member(census& c) noexcept : of{&c} { ++of->alive; }
-    member(member&& other) noexcept : of{other.of} { ++of->alive; }
-    member(const member&) = delete;
-    member& operator=(const member&) = delete;
-    ~member() { --of->alive; }
-  };
-  auto handler() {
-    return [m = member{*this}](error_code, auto&&...) mutable { ++m.of->ran; };
-  }
-};
 
 constexpr std::size_t streams = 300;
 

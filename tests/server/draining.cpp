@@ -1,9 +1,14 @@
-// The end of a server: who finishes, who is cut, and what the report says.
+// The end of a server: who finishes, who is cut, what the report says; and the end of its ports.
 
+#include "net/open_files.hpp"
 #include "server/support.hpp"
+#include "support/census.hpp"
 
 #include <algorithm>
+#include <array>
 #include <csignal>
+#include <memory>
+#include <type_traits>
 
 using namespace support;
 using enum fairway::end_reason;
@@ -24,6 +29,110 @@ fairway::task<> answer_later(fairway::connection& client) {
 }
 
 using reported = delivered<drain_report>;
+
+// Waits where its first line says, for longer than its port lives.
+auto waits_in(census& people) {
+  return [&people](fairway::connection& client) -> fairway::task<> {
+    census::member here{people};
+    fairway::framed lines{client.stream(), fairway::line_codec<>{}};
+    const auto where = co_await lines.async_read();
+    const std::string what = where ? where.value() : "nothing";
+    if (what == "read") {
+      (void)co_await lines.async_read();
+    } else if (what == "bare read") {
+      char byte = 0;
+      (void)co_await client.stream().async_read_some(asio::buffer(&byte, 1));
+    } else if (what == "write") {
+      std::size_t written = 0;
+      while (co_await lines.async_write(std::string(1000, 'x'))) ++written;
+    } else if (what == "deadline") {
+      fairway::timer hour{client.port(), 1h};
+      (void)co_await hour.async_wait();
+    } else if (what == "linger") {
+      co_return;
+    }
+    here.runs();
+  };
+}
+
+constexpr std::array waits{"read", "bare read", "write", "deadline", "linger"};
+
+// A server on ports of its own whose connections wait in every way.
+template <class Ports>
+struct held_up {
+  template <class... Options>
+  held_up(fairway::server_options options, Options... count) {
+    ports = std::make_unique<Ports>(count...);
+    server = std::make_shared<fairway::server>(*ports, waits_in(people), std::move(options));
+    where = server->listen(fairway::endpoint::loopback_v4(0)).value();
+  }
+  fairway::completion_port& port(std::size_t i) {
+    if constexpr (std::is_same_v<Ports, fairway::port_group>) {
+      return (*ports)[i];
+    } else {
+      return *ports;
+    }
+  }
+  void settle() {
+    for (std::size_t round = 0; round < 3; ++round) {
+      for (std::size_t i = 0; i < server->metrics().ports.size(); ++i) drain(port(i));
+    }
+  }
+  std::uint64_t requests() {
+    std::uint64_t sum = 0;
+    for (const auto& each : server->metrics().ports) sum += each.requests;
+    return sum;
+  }
+  void fill() {
+    for (int of_each = 0; of_each < 3; ++of_each) {
+      for (const char* what : waits) {
+        peers.push_back(raw_peer::connect(where));
+        peers.back().write(what + std::string("\n"));
+      }
+      peers.push_back(raw_peer::connect(where));  // says nothing
+    }
+    const auto limit = std::chrono::steady_clock::now() + patience;
+    while (requests() != 3 * waits.size() || people.alive != 3 * 5) {
+      settle();
+      REQUIRE(std::chrono::steady_clock::now() < limit);
+    }
+    settle();
+  }
+
+  census people;
+  std::unique_ptr<Ports> ports;
+  std::shared_ptr<fairway::server> server;
+  fairway::endpoint where;
+  std::vector<raw_peer> peers;
+};
+
+// The port, and the timer of a coroutine, own the server.
+fairway::task<> owns(std::shared_ptr<fairway::server> mine, fairway::completion_port& port) {
+  fairway::timer hour{port, 1h};
+  (void)co_await hour.async_wait();
+  mine.reset();
+}
+
+enum class goes_first { server, ports, frame };
+
+template <class Ports, class... Count>
+void end_ports(goes_first order, Count... count) {
+  open_files before;
+  {
+    held_up<Ports> s{{}, count...};
+    s.fill();
+    if (order == goes_first::frame) {
+      fairway::spawn(s.port(0), owns(std::move(s.server), s.port(0)));
+      drain(s.port(0));
+    } else if (order == goes_first::server) {
+      s.server.reset();
+    }
+    s.ports.reset();
+    CHECK(s.people.all_gone());
+    s.server.reset();
+  }
+  CHECK(before.are_as_before());
+}
 
 }  // namespace
 
@@ -206,5 +315,66 @@ TEST_CASE("the first signal drains and the second one stops") {
       REQUIRE(std::chrono::steady_clock::now() < limit);
     }
     if (!twice) CHECK(s.server->report().finished.size() == 1);
+  }
+}
+
+TEST_CASE("a port destroyed under a server frees whatever waits in its connections") {
+  for (const auto order : {goes_first::server, goes_first::ports, goes_first::frame}) {
+    CAPTURE(static_cast<int>(order));
+    end_ports<fairway::completion_port>(order);
+  }
+}
+
+TEST_CASE("a group destroyed under a server frees whatever waits on each of its ports") {
+  for (const auto order : {goes_first::server, goes_first::ports, goes_first::frame}) {
+    for (const std::size_t ports : {1u, 3u}) {
+      CAPTURE(static_cast<int>(order));
+      CAPTURE(ports);
+      end_ports<fairway::port_group>(order, ports);
+    }
+  }
+}
+
+TEST_CASE("a port destroyed while a drain is awaited frees who waits for it") {
+  for (const bool server_first : {false, true}) {
+    open_files before;
+    {
+      held_up<fairway::completion_port> s{{}};
+      s.fill();
+      s.server->async_drain(1h, [mine = s.server, m = s.people.one()](
+                                    error_code, const drain_report&) mutable { m.runs(); });
+      s.server->async_drain(2h, s.people.handler());
+      drain(*s.ports);
+      s.people.ran = 0;  // the idle connections
+      CHECK(s.people.alive != 0);
+      if (server_first) s.server.reset();
+      s.ports.reset();
+      CHECK(s.people.all_gone());
+    }
+    CHECK(before.are_as_before());
+  }
+}
+
+TEST_CASE("a port destroyed while its server accepts nothing more for now frees the accept loop") {
+  for (const bool paced : {false, true}) {
+    open_files before;
+    {
+      fairway::server_options options;
+      if (paced) {
+        options.limits.accepts_per_second = 1;
+      } else {
+        options.limits.connections = 1;
+        options.limits.full = fairway::when_full::pause;
+      }
+      held_up<fairway::completion_port> s{options};
+      s.peers.push_back(raw_peer::connect(s.where));
+      s.peers.push_back(raw_peer::connect(s.where));
+      pump(*s.ports, [&] { return s.people.alive == 1; });
+      drain(*s.ports);
+      CHECK(s.server->metrics().accept_pauses == 1);
+      s.ports.reset();
+      CHECK(s.people.all_gone());
+    }
+    CHECK(before.are_as_before());
   }
 }

@@ -42,7 +42,8 @@ namespace fairway {
 /// to leave ends when its bytes have left; cancelled with type terminal it closes the stream.
 /// Lifetime: move-only; may be destroyed with operations in flight. That closes (a stream that is
 /// referred to: cancels), drops what was queued and has not left - flush before - and ends the
-/// operations with operation aborted.
+/// operations with operation aborted. The end of the stream's port or context destroys the handlers
+/// that wait; the object may outlive it, and then be closed and destroyed.
 template <class Stream, codec Codec>
 class framed {
   using state = detail::framed_state<Stream, Codec>;

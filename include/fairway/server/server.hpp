@@ -19,8 +19,9 @@
 // waited for. While one lingers (see limits) its answer is safe already and it counts as finished.
 //
 // Threads: all members on any thread; `listen` before the ports run, or on the first port's thread.
-// Lifetime: the ports and what the handler refers to must outlive the server's connections. The
-// destructor stops; it is called on the first port's thread or while no port runs.
+// Lifetime: what the handler refers to must outlive the server's connections. The destructor stops;
+// it is called on the first port's thread or while no port runs. Ports that are destroyed first
+// destroy all that waits, without a call; the server may then be asked for its numbers, no more.
 #pragma once
 
 #include <fairway/as_result.hpp>

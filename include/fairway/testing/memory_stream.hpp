@@ -8,7 +8,8 @@
 //
 // Closing an end (or destroying it) gives the peer end of file after what was written; `reset`
 // gives it a reset and takes away what it has not read.
-// Threads: the port's, or any while nobody runs it. Lifetime: not longer than the port.
+// Threads: the port's, or any while nobody runs it. Lifetime: once the port has gone, an end may be
+// closed and destroyed, and nothing else. The port destroys the handlers that wait.
 #pragma once
 
 #include <fairway/as_result.hpp>

@@ -4,7 +4,8 @@
 // The handler runs on its associated executor, with its memory given back before, and its executor
 // has work meanwhile. Memory comes from its associated allocator; without one, from the spare block
 // of whoever keeps the completion, if that is given. Destroyed without a call it destroys the
-// handler.
+// handler, and leaves the handler's cancellation slot alone, which may have gone before. Whoever
+// keeps one is a call_keeper (engine/detail/call_keeper.hpp), or its port could not end it.
 #pragma once
 
 #include <fairway/engine/detail/initiate.hpp>
@@ -154,8 +155,10 @@ class completion {
       tracked kept(std::move(self->work));
       rebound memory = memory_of(local);
       spare_block* kept_block = self->spare;
-      auto slot = boost::asio::get_associated_cancellation_slot(local);
-      if (self->clear_slot && slot.is_connected()) slot.clear();
+      if (values != nullptr && self->clear_slot) {
+        auto slot = boost::asio::get_associated_cancellation_slot(local);
+        if (slot.is_connected()) slot.clear();
+      }
       self->~node();
       free(memory, self, kept_block);
       if (values == nullptr) return;

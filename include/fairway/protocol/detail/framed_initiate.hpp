@@ -101,6 +101,7 @@ struct begin_read {
       post_completion(state.executor(), std::move(handler), error_code{},
                       std::move(*got.value()));
     } else {
+      state.join_context_of(state.executor());
       if (here) fill_slot(state, handler, ticket, true);
       state.wait_for_message(
           State::reader::make(state.executor(), std::move(handler), here, &state.reader_memory),
@@ -142,6 +143,7 @@ struct begin_write {
     if (state.out.begin(source, how)) {
       refuse(state, handler, how.ec);
     } else {
+      state.join_context_of(state.executor());
       if (here) fill_slot(state, handler, ticket, false);
       state.out.wait(std::move(source), how,
                      completion<error_code>::make(state.executor(), std::move(handler), here),

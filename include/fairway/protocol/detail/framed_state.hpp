@@ -4,9 +4,13 @@
 // queued; each holds a share of this state, so that moving and destroying framed are safe. A
 // cancelled reader leaves the read in flight: what it brings is there for the next one.
 //
+// The end of the stream's execution context destroys the handlers that wait here. The state itself
+// is then as it was: closing it finds nobody to tell.
+//
 // Threads: the stream's executor; `run_there` brings a call of another thread to it.
 #pragma once
 
+#include <fairway/engine/detail/call_keeper.hpp>
 #include <fairway/protocol/codec.hpp>
 #include <fairway/protocol/detail/byte_queue.hpp>
 #include <fairway/protocol/detail/completion.hpp>
@@ -28,7 +32,8 @@
 namespace fairway::detail {
 
 template <class Stream, class Codec>
-class framed_state : public std::enable_shared_from_this<framed_state<Stream, Codec>> {
+class framed_state final : public std::enable_shared_from_this<framed_state<Stream, Codec>>,
+                           public call_keeper {
  public:
   using stream_type = std::remove_reference_t<Stream>;
   using executor_type = typename stream_type::executor_type;
@@ -152,6 +157,13 @@ class framed_state : public std::enable_shared_from_this<framed_state<Stream, Co
     std::shared_ptr<framed_state> self;
     void operator()(error_code ec, std::size_t bytes) { self->on_sent(ec, bytes); }
   };
+
+  bool discard_calls() noexcept override {
+    const auto kept = this->weak_from_this().lock();  // the handlers may own the rest
+    const reader ended = std::move(reader_);
+    const bool writes = out.discard();
+    return ended || writes;
+  }
 
   result<std::optional<message>> use(decoded<message>& next, bool at_end) {
     assert(next.consumed <= in.size() && "a codec uses up no more than it is shown");

@@ -44,6 +44,14 @@ struct write_call {
 // First in, first out.
 class write_calls {
  public:
+  write_calls() = default;
+  write_calls(write_calls&& other) noexcept
+      : first_{std::move(other.first_)}, last_{std::exchange(other.last_, nullptr)} {}
+  write_calls& operator=(write_calls&&) = delete;
+  ~write_calls() {
+    while (!empty()) pop();  // not by recursion
+  }
+
   bool empty() const noexcept { return first_ == nullptr; }
   write_call& front() noexcept { return *first_; }
   void push(std::unique_ptr<write_call> call);
@@ -52,7 +60,7 @@ class write_calls {
   std::unique_ptr<write_call> take(std::uint64_t ticket) noexcept;
 
  private:
-  std::unique_ptr<write_call> first_;
+  std::unique_ptr<write_call> first_;  // null: none waits
   write_call* last_ = nullptr;
 };
 
@@ -171,6 +179,8 @@ class writer {
   void after_write(deliver how);
   // Nothing more can be written: ends every call.
   void fail(error_code ec, deliver how);
+  // Destroys every call without ending it. Returns whether there was one. `this` may go meanwhile.
+  bool discard() noexcept;
   // Returns true when only closing can end the call.
   bool cancel(std::uint64_t ticket, bool terminal);
 
