@@ -189,6 +189,7 @@ int condition_of_ours(error code) noexcept {
 }
 
 int condition_of(const boost::system::error_code& code) noexcept {
+  if (code.value() == 0) return 0;  // no error, the usual case
   if (code == boost::asio::error::eof) return static_cast<int>(condition::eof);
   if (code.category() == fairway_category()) {
     return condition_of_ours(static_cast<error>(code.value()));

@@ -13,16 +13,6 @@ namespace {
 const std::string help = "kv_server: speaks the protocol of Redis (RESP2)\n" +
                          std::string{samples::serving_help};
 
-// Answers one command. Pipelined answers are queued without a turn through the port each.
-fairway::task<bool> answer(auto& peer, kv::store& data, const resp::command& command,
-                           std::string& reply) {
-  reply.clear();
-  const bool stays = data.run(command, reply);
-  auto sent = peer.try_write(reply);
-  if (!sent) sent = co_await peer.async_write(reply);
-  co_return sent && stays;
-}
-
 fairway::task<> serve(fairway::connection& client, kv::store& data) {
   fairway::framed peer{client.stream(), resp::codec{}};
   std::string reply;
@@ -35,11 +25,16 @@ fairway::task<> serve(fairway::connection& client, kv::store& data) {
       }
       break;
     }
-    std::optional<resp::command> command = std::move(next).value();
+    // Pipelined commands are read and answered without a turn through the port each.
+    std::optional<resp::command> command = next.value();
     while (command && stays) {
-      stays = co_await answer(peer, data, *command, reply);
+      reply.clear();
+      stays = data.run(*command, reply);
+      auto sent = peer.try_write(reply);
+      if (!sent) sent = co_await peer.async_write(reply);
+      if (!sent) co_return;
       auto more = peer.try_read();
-      command = more ? std::move(more).value() : std::nullopt;
+      command = more ? more.value() : std::nullopt;
     }
   }
   (void)co_await peer.async_flush();

@@ -173,7 +173,7 @@ class store {
   }
   void mget(const words& w, std::string& out) {
     number(out, static_cast<std::int64_t>(w.size()) - 1, '*');
-    for (std::size_t i = 1; i < w.size(); ++i) get({w[0], w[i]}, out);
+    for (std::size_t i = 1; i < w.size(); ++i) get(w.subspan(i - 1, 2), out);
   }
   void mset(const words& w, std::string& out) {
     for (std::size_t i = 1; i < w.size(); i += 2) {

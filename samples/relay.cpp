@@ -16,24 +16,32 @@ using namespace std::chrono_literals;
 namespace {
 
 const std::string help = "relay: copies between its clients and a server\n"
-                         "  --connect ENDPOINT  the server, also HOST:SERVICE; required\n" +
+                         "  --connect ENDPOINT  the server, also HOST:SERVICE; required\n"
+                         "  --loopback POLICY   off, kernel, shared_memory or both; both sides\n" +
                          std::string{samples::serving_help};
 
 struct target {
   std::optional<fairway::endpoint> address;  // empty: `name` counts
   fairway::host_service name;
+  fairway::loopback loopback = fairway::loopback::off;
+  bool verbose = false;
 };
 
 target target_of(std::string_view program, const std::string& text) {
-  if (auto address = fairway::endpoint::parse(text)) return {address.value(), {}};
-  auto name = fairway::split_host_service(text);
-  if (!name) samples::fail(program, "--connect takes an endpoint, not '" + text + "'", 2);
-  return {{}, name.value()};
+  target server;
+  if (auto address = fairway::endpoint::parse(text)) {
+    server.address = address.value();
+  } else if (auto name = fairway::split_host_service(text)) {
+    server.name = name.value();
+  } else {
+    samples::fail(program, "--connect takes an endpoint, not '" + text + "'", 2);
+  }
+  return server;
 }
 
 fairway::task<fairway::result<fairway::stream>> connect(fairway::completion_port& port,
                                                         const target& server) {
-  fairway::connector dial{port};
+  fairway::connector dial{port, {.loopback = server.loopback}};
   if (server.address) co_return co_await dial.async_connect(*server.address);
   co_return co_await dial.async_connect(server.name.host, server.name.service);
 }
@@ -62,6 +70,12 @@ fairway::task<> serve(fairway::connection& client, const target& server) {
   fairway::stream upstream = std::move(made).value();
   upstream.set_timeouts({.write = 30s});
   co_await (copy(client.stream(), upstream) && copy(upstream, client.stream()));
+  if (!server.verbose) co_return;
+  const auto path_of = [](const fairway::stream& s) {
+    return std::string{to_string(s.path())} + " (" + std::string{to_string(s.path_reason())} + ")";
+  };
+  std::fprintf(stderr, "relayed %s to %s\n", path_of(client.stream().socket()).c_str(),
+               path_of(upstream).c_str());
 }
 
 }  // namespace
@@ -70,10 +84,13 @@ int main(int count, char** words) {
   constexpr std::string_view name = "relay";
   const samples::arguments given{
       name, help, count, words,
-      {"listen", "connect", "engine", "ports", "connections", "drain"}, {"verbose"}};
+      {"listen", "connect", "engine", "loopback", "ports", "connections", "drain"}, {"verbose"}};
   if (!given.has("connect")) samples::fail(name, "--connect is required", 2);
-  const target server = target_of(name, given.text("connect", ""));
+  target server = target_of(name, given.text("connect", ""));
+  server.loopback = given.loopback();
+  server.verbose = given.has("verbose");
   auto options = samples::serving_options(given);
+  options.listen.loopback = server.loopback;
   // What a relay carries may be silent for long, and the server may be the first to speak.
   options.limits.handshake = options.limits.request = {};
   options.limits.idle = 1h;

@@ -10,13 +10,15 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 namespace resp {
 
-// The words of a command; they refer to the stream's buffer.
-using command = std::vector<std::string_view>;
+// The words of a command. Good until the next one is read: the list is the codec's, and the words
+// refer to the stream's buffer.
+using command = std::span<const std::string_view>;
 
 class codec {
  public:
@@ -50,10 +52,9 @@ class codec {
       bulk_ = -1;
       --left_;
     }
-    command made;
-    made.reserve(words_.size());
-    for (const auto& [from, size] : words_) made.push_back(text.substr(from, size));
-    return fairway::decoded<command>{std::move(made), reset()};
+    begin_words();
+    for (const auto& [from, size] : words_) made_.push_back(text.substr(from, size));
+    return fairway::decoded<command>{made_, reset()};
   }
 
   fairway::result<void> encode(const std::string& replies, fairway::gather& out) const {
@@ -68,8 +69,7 @@ class codec {
   fairway::result<void> header(std::string_view line) {
     const char kind = line.empty() ? '\0' : line[0];
     long number = 0;
-    const auto [end, ec] = std::from_chars(line.data() + 1, line.data() + line.size(), number);
-    const bool good = !line.empty() && ec == std::errc{} && end == line.data() + line.size();
+    const bool good = !line.empty() && number_of(line.substr(1), number);
     if (left_ == 0) {
       if (!good || number > words_max) return broken("invalid multibulk length");
       left_ = number > 0 ? number : 0;
@@ -90,16 +90,31 @@ class codec {
       return more(text);
     }
     if (end - at_ > line_bytes_max) return broken("too big inline request");
-    command made;
+    begin_words();
     for (std::size_t at = 0; at < end;) {
       const std::size_t from = text.find_first_not_of(" \t\r", at);
       if (from == std::string_view::npos || from >= end) break;
       at = std::min(text.find_first_of(" \t\r\n", from), end);
-      made.push_back(text.substr(from, at - from));
+      made_.push_back(text.substr(from, at - from));
     }
     at_ = end + 1;
-    if (made.empty()) return skip();
-    return fairway::decoded<command>{std::move(made), reset()};
+    if (made_.empty()) return skip();
+    return fairway::decoded<command>{made_, reset()};
+  }
+
+  // Nearly all are short and plain.
+  static bool number_of(std::string_view digits, long& number) {
+    if (digits.size() - 1 < 9 && digits[0] != '-') {
+      number = 0;
+      for (const char c : digits) {
+        if (c < '0' || c > '9') return false;
+        number = number * 10 + (c - '0');
+      }
+      return true;
+    }
+    const char* const last = digits.data() + digits.size();
+    const auto [end, ec] = std::from_chars(digits.data(), last, number);
+    return ec == std::errc{} && end == last;
   }
 
   std::size_t find_line_end(std::string_view text) {
@@ -119,15 +134,26 @@ class codec {
     problem_ = "-ERR Protocol error: " + std::move(what) + "\r\n";
     return fairway::error::protocol_violation;
   }
+  void begin_words() {
+    made_.clear();
+    if (words_.size() <= words_kept) shrink(made_);
+  }
+  // What a rare large command took is not kept for ever.
+  static void shrink(auto& list) {
+    if (list.capacity() > words_kept) std::remove_cvref_t<decltype(list)>{}.swap(list);
+  }
   std::size_t reset() {
     words_.clear();
+    shrink(words_);
     left_ = 0;
     bulk_ = -1;
     seen_ = 0;
     return std::exchange(at_, 0);
   }
 
+  static constexpr std::size_t words_kept = 32;
   std::vector<std::pair<std::size_t, std::size_t>> words_;  // place and size of each word so far
+  std::vector<std::string_view> made_;                      // of the last command
   std::size_t at_ = 0;    // where the next line or word begins
   std::size_t seen_ = 0;  // no end of line before this
   long left_ = 0;         // words that are still to come

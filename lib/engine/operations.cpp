@@ -10,9 +10,13 @@ namespace fairway::detail {
 
 namespace {
 
-void perform_io(operation* base, port_core&, act what) {
+// What one costs, in handlers: it makes a connection, with system calls and memory of its own.
+constexpr unsigned accept_weight = 16;
+
+void perform_io(operation* base, port_core& core, act what) {
   auto& op = *static_cast<io_op*>(base);
   assert(op.state == op_state::completing && op.handler != nullptr);
+  if (op.kind == op_kind::accept) core.look_sooner(accept_weight - 1);
   handler_base* handler = op.handler;
   (what == act::run ? handler->complete : handler->discard)(handler, op);
 }

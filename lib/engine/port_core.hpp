@@ -106,6 +106,9 @@ class port_core {
   }
   bool manual_time() const noexcept { return options_.clock != nullptr; }
 
+  // The handler that runs now is worth so many more in the budget of a turn.
+  void look_sooner(unsigned handlers) noexcept { handlers_since_look_ += handlers; }
+
   // --- operations ---
   // Gives `op` (claimed, handler attached, arguments set) to the backend.
   void start(io_op& op) noexcept;

@@ -37,7 +37,7 @@ void write_queue::cut(std::size_t own_bytes, std::size_t pieces) noexcept {
 
 void write_queue::begin() {
   assert(leaving_.bytes == 0);
-  std::swap(filling_, leaving_);
+  filling_.swap(leaving_);
   filling_.clear();
   own_done_ = piece_ = piece_done_ = 0;
 }
@@ -87,7 +87,7 @@ bool write_queue::written(std::size_t bytes) noexcept {
   leaving_.clear();
   // One block serves an answer at a time: the next message finds it where it is put.
   if (filling_.bytes == 0 && filling_.own.capacity() < leaving_.own.capacity()) {
-    std::swap(filling_, leaving_);
+    filling_.swap(leaving_);
   }
   return false;
 }

@@ -87,8 +87,9 @@ void shard::settle(connection_state& c) {
   const bool listed = c.established && list_of_waiting::contains(c);
   if (idle == listed) return;
   if (idle) {
-    idle_.push(c, now());
-    want_timer();
+    const auto at = now();
+    idle_.push(c, at);
+    want_timer(at, limits_.idle);
   } else {
     idle_.remove(c);
   }
@@ -127,14 +128,11 @@ void shard::read_ended(connection_state& c, boost::system::error_code ec, std::s
       ++c.counts.requests;
       counts_.requests.add();
       c.period_bytes = bytes;
-      if (limits_.request > limits_.request.zero() && !c.cut) {
-        requests_.push(c, now());
-        want_timer();
-      }
+      begin_request(c);
     }
   }
   if (ec && ec != condition::aborted) note(c, reason_of(ec));
-  if (ec == condition::eof) c.peer_ended = true;
+  if (ec && ec == condition::eof) c.peer_ended = true;
   settle(c);
 }
 
@@ -142,9 +140,10 @@ void shard::write_begins(connection_state& c) {
   c.writing = true;
   settle(c);
   if (c.cut || limits_.write_stall == limits_.write_stall.zero()) return;
+  const auto at = now();
   stalls_.remove(c);
-  stalls_.push(c, now());
-  want_timer();
+  stalls_.push(c, at);
+  want_timer(at, limits_.write_stall);
 }
 
 void shard::write_ended(connection_state& c, boost::system::error_code ec, std::size_t bytes) {
@@ -164,11 +163,15 @@ void shard::next_read_is(connection_state& c, bool fresh) {
     close_request(c);
   } else if (!c.request_open) {
     c.request_open = true;
-    if (limits_.request > limits_.request.zero() && !c.cut) {
-      requests_.push(c, now());
-      want_timer();
-    }
+    begin_request(c);
   }
+}
+
+void shard::begin_request(connection_state& c) {
+  if (limits_.request == limits_.request.zero() || c.cut) return;
+  const auto at = now();
+  requests_.push(c, at);
+  want_timer(at, limits_.request);
 }
 
 void shard::close_request(connection_state& c) {
@@ -325,6 +328,12 @@ void shard::want_timer() {
   timer_.async_wait([core = core_.shared_from_this(), this](boost::system::error_code ec) mutable {
     if (!ec) look_soon(std::move(core), 2);
   });
+}
+
+// The same for a connection that has come to the end of a list: mostly nothing is to be done, as
+// the list's first one is due earlier.
+void shard::want_timer(port_clock::time_point began, port_clock::duration limit) {
+  if (limit > limit.zero() && began + limit < armed_) want_timer();
 }
 
 // After a port was held up, what ended in time may wait to be told: two turns bring it forward

@@ -62,6 +62,7 @@ class shard final : private call_keeper {
 
   port_clock::time_point now() const noexcept { return port_.now(); }
   void settle(connection_state& c);
+  void begin_request(connection_state& c);
   void close_request(connection_state& c);
   void end_idle(connection_state& c);
   void handler_ended(connection_state& c, std::exception_ptr failure);
@@ -74,6 +75,7 @@ class shard final : private call_keeper {
 
   port_clock::time_point next_deadline() const noexcept;
   void want_timer();
+  void want_timer(port_clock::time_point began, port_clock::duration limit);
   void look_soon(std::shared_ptr<server_core> core, int turns);
   void on_timer();
   void check_requests(port_clock::time_point at);

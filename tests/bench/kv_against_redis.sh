@@ -1,14 +1,21 @@
 #!/bin/sh
 # kv_server against redis-server, both on one thread, in turn: kv_against_redis.sh KV_SERVER
 # Prints requests a second and the server's CPU microseconds a request of each run and, for each
-# test, the medians of both: the rate is that of redis-benchmark where the client is the slower one.
-# Needs redis-server and redis-benchmark. ROUNDS (5), REQUESTS (200000), CLIENTS (50), ENGINE.
+# cell, the medians of both: the rate is that of redis-benchmark where the client is the slower one.
+# The servers are bound to one core and redis-benchmark to another one, where there are two.
+# Needs redis-server and redis-benchmark. From the environment: ENGINE, ROUNDS (5), REQUESTS at
+# depth 1 (200000; eight times as many at depth 16), and lists: CLIENTS (50 500), DEPTHS (1 16),
+# TESTS (ping_mbulk set get incr mset).
 set -eu
 
 kv=${1:?usage: kv_against_redis.sh KV_SERVER}
 rounds=${ROUNDS:-5}
-requests=${REQUESTS:-200000}
-clients=${CLIENTS:-50}
+requests_alone=${REQUESTS:-200000}
+on_server='' on_client=''
+if [ "$(nproc)" -gt 1 ] && command -v taskset >/dev/null; then
+  cores=$(taskset -cp $$ | sed 's/.*: //; s/[-,]/ /g')
+  on_server="taskset -c ${cores%% *}" on_client="taskset -c ${cores##* }"
+fi
 folder=$(mktemp -d)
 started=''
 finish() {
@@ -17,7 +24,8 @@ finish() {
 }
 trap finish EXIT
 
-"$kv" --listen 127.0.0.1:0 ${ENGINE:+--engine "$ENGINE"} >"$folder/kv" 2>/dev/null &
+: >"$folder/kv"
+$on_server "$kv" --listen 127.0.0.1:0 ${ENGINE:+--engine "$ENGINE"} >"$folder/kv" 2>/dev/null &
 kv_pid=$!
 started="$started $kv_pid"
 while ! grep -q listening "$folder/kv"; do kill -0 $kv_pid || exit 1; done
@@ -28,8 +36,8 @@ redis_port=$kv_port
 while :; do
   redis_port=$((redis_port + 7))
   [ $redis_port -lt 65536 ] || redis_port=20000
-  redis-server --port "$redis_port" --bind 127.0.0.1 --save '' --appendonly no --io-threads 1 \
-    >"$folder/redis" 2>&1 &
+  $on_server redis-server --port "$redis_port" --bind 127.0.0.1 --save '' --appendonly no \
+    --io-threads 1 >"$folder/redis" 2>&1 &
   redis_pid=$!
   until redis-cli -p "$redis_port" ping >/dev/null 2>&1; do
     kill -0 $redis_pid 2>/dev/null || break
@@ -43,23 +51,31 @@ ticks() {
 }
 hertz=$(getconf CLK_TCK)
 
-for depth in 1 16; do
-  for test in ping_mbulk set get incr mset; do
-    for round in $(seq "$rounds"); do
-      for server in kv redis; do
-        eval "port=\$${server}_port pid=\$${server}_pid"
-        before=$(ticks "$pid")
-        rate=$(redis-benchmark -p "$port" -t "$test" -n "$requests" -c "$clients" -P "$depth" \
-          --csv 2>>"$folder/errors" | awk -F'"' 'NR > 1 { rate = $4 } END { print rate }')
-        spent=$((($(ticks "$pid") - before) * 1000000 / hertz))
-        echo "$server $depth $test $rate $(echo "$spent $requests" | awk '{ print $1 / $2 }')"
-      done
+cell() {
+  for round in $(seq "$rounds"); do
+    for server in kv redis; do
+      eval "port=\$${server}_port pid=\$${server}_pid"
+      before=$(ticks "$pid")
+      rate=$($on_client redis-benchmark -p "$port" -t "$test" -n "$requests" -c "$clients" \
+        -P "$depth" --csv 2>>"$folder/errors" | awk -F'"' 'NR > 1 { rate = $4 } END { print rate }')
+      spent=$((($(ticks "$pid") - before) * 1000000 / hertz))
+      echo "$server $depth $clients $test $rate" \
+        "$(echo "$spent $requests" | awk '{ print $1 / $2 }')"
     done
+  done
+}
+
+for depth in ${DEPTHS:-1 16}; do
+  requests=$requests_alone
+  [ "$depth" -lt 16 ] || requests=$((requests_alone * 8))
+  for clients in ${CLIENTS:-50 500}; do
+    for test in ${TESTS:-ping_mbulk set get incr mset}; do cell; done
   done
 done | tee "$folder/runs" | sed 's/^/run: /'
 
 awk '
-  { key = $2 " " $3; keys[key]; n = ++count[$1, key]; rate[$1, key, n] = $4; cpu[$1, key, n] = $5 }
+  { key = sprintf("%2d, %3d clients, %s", $2, $3, $4)
+    keys[key]; n = ++count[$1, key]; rate[$1, key, n] = $5; cpu[$1, key, n] = $6 }
   function median(list, who, key,    n, i, j, v, t) {
     n = count[who, key]
     for (i = 1; i <= n; ++i) v[i] = list[who, key, i] + 0
@@ -69,7 +85,7 @@ awk '
   }
   END { for (key in keys) {
     a = median(rate, "kv", key); b = median(rate, "redis", key)
-    printf "depth %-14s kv_server %7d/s %5.2f us, redis-server %7d/s %5.2f us, rate ratio %.2f\n",
+    printf "depth %-26s kv_server %7d/s %5.2f us, redis-server %7d/s %5.2f us, rate ratio %.2f\n",
       key, a, median(cpu, "kv", key), b, median(cpu, "redis", key), a / b } }
   ' "$folder/runs" | sort
 if [ -s "$folder/errors" ]; then

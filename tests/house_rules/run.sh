@@ -164,5 +164,28 @@ if [ -f README.md ]; then
   done
 fi | rule 'the code in README is cut from compiled samples'
 
+# A table of README that begins with `| `NAME` | default |` has a row for every field of struct
+# NAME, with the field in backquotes.
+if [ -f README.md ]; then
+  grep -oE '^\| `[a-z_]+` \| default \|' README.md | sed 's/^| `//; s/`.*//' |
+    while read -r name; do
+      file=$(files '^include/.*\.hpp$' | while read -r f; do
+        grep -qx "struct $name {" "$f" && echo "$f"
+      done)
+      [ -n "$file" ] || { echo "README.md: there is no struct $name"; continue; }
+      awk -v name="$name" '$0 == "struct " name " {" { inside = 1; next }
+        $0 == "};" { inside = 0 }
+        inside && /^  [^ \/].*;/ && !/^  using / {
+          sub(/( =|\{|;).*/, ""); sub(/.*[ >*&]/, ""); print }' "$file" |
+        while read -r field; do
+          awk -v head="| \`$name\` | default |" -v field="\`$field\`" '
+            index($0, head) == 1 { inside = 1 }
+            !/^\|/ { inside = 0 }
+            inside && index($0, field) { found = 1 }
+            END { exit !found }' README.md || echo "README.md: $name has no row for $field"
+        done
+    done
+fi | rule 'the tables of options in README have a row for every field'
+
 awk '{ count[$1]++ } END { print count["passed"] + 0 " passed, " count["failed"] + 0 " failed"
   exit count["failed"] > 0 }' "$scratch/verdicts"

@@ -33,7 +33,8 @@ END
   echo 'listener::open(port, endpoint::loopback_v4(8080));'
 } >tests/net/bad.cpp
 : >samples/bad.cpp
-printf '%s\n' '<!-- samples/bad.cpp echo -->' '```cpp' 'int main();' '```' >README.md
+printf '%s\n' '<!-- samples/bad.cpp echo -->' '```cpp' 'int main();' '```' \
+  '| `bad_options` | default | |' >README.md
 
 rules=$(grep -cE "rule '" "$here/run.sh")
 verdict=$(sh "$here/run.sh" "$tree" | tail -n 1)

@@ -1,6 +1,6 @@
 // boost::asio::ssl::stream over a stream, with a certificate made here.
 
-#include "support/net.hpp"
+#include "interop/support.hpp"
 
 #include <fairway/protocol/framed.hpp>
 #include <fairway/protocol/length_prefix.hpp>

@@ -1,9 +1,8 @@
 // Boost.Beast's websocket over a stream and over a server's connection.
 
-#include "support/net.hpp"
+#include "interop/support.hpp"
 
 #include <fairway/net/beast_teardown.hpp>
-#include <fairway/server/server.hpp>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/deferred.hpp>
@@ -25,6 +24,7 @@ fairway::task<> echo(Stream& over) {
   for (;;) {
     auto [ec, size] = co_await ws.async_read(buffer, asio::as_tuple(asio::deferred));
     if (ec) co_return;
+    if constexpr (requires { over.socket(); }) check_path(over.socket());
     ws.binary(ws.got_binary());
     co_await ws.async_write(buffer.data(), asio::deferred);
     buffer.consume(buffer.size());
@@ -73,11 +73,14 @@ TEST_CASE("websocket goes over a connection of a server") {
   completion_port port;
   fairway::server server{port, [](fairway::connection& c) -> fairway::task<> {
                            co_await echo(c.stream());
-                         }};
+                         }, server_on_path()};
   const auto where = server.listen(fairway::endpoint::loopback_v4(0)).value();
-  auto client = fairway::stream::adopt(port, raw_peer::connect(where).release()).value();
   int answered = 0;
-  run(port, talk(std::move(client), answered));
+  run(port, [](completion_port& p, fairway::endpoint to, int& n) -> coroutine<void> {
+    fairway::connector dial{p, {.loopback = asked_loopback()}};
+    auto client = co_await dial.async_connect(to);
+    co_await talk(std::move(client).value(), n);
+  }(port, where, answered));
   CHECK(answered == 7);
   pump(port, [&] { return server.connections() == 0; });
 }

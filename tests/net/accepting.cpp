@@ -59,6 +59,34 @@ struct ends_multishots final : fairway::testing::fault_schedule {
 
 }  // namespace
 
+TEST_CASE("a crowd of new connections lets the others in between") {
+  constexpr std::size_t crowd = 100;
+  completion_port port;
+  auto established = connect_peer(port);
+  auto l = listen(port);
+  std::vector<raw_peer> clients;
+  while (clients.size() < crowd) {
+    clients.push_back(raw_peer::connect(l.local_endpoint().value()));
+  }
+  std::vector<fairway::stream> all;
+  std::size_t accepted_before_it = 0;
+  std::array<char, 8> room;
+  established.stream.async_read_some(asio::buffer(room), [&](error_code ec, std::size_t) {
+    CHECK(!ec);
+    accepted_before_it = all.size();
+  });
+  drain(port);
+  l.async_accept([&](error_code ec, fairway::stream s) {
+    REQUIRE(!ec);
+    established.peer.write("x");
+    all.push_back(std::move(s));
+    l.async_accept(taker{l, all, crowd});
+  });
+  pump(port, [&] { return all.size() == crowd; });
+  CHECK(accepted_before_it > 0);
+  CHECK(accepted_before_it <= 16);
+}
+
 TEST_CASE("a thousand connections that come at once are all delivered, each with its own peer") {
   for (const auto& local : {fairway::endpoint::loopback_v4(0), fairway::endpoint::loopback_v6(0)}) {
     if (local.family() == fairway::endpoint_family::v6 && !has_ipv6()) continue;

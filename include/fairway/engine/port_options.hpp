@@ -38,7 +38,7 @@ struct port_options {
   std::size_t receive_buffer_bytes = 16 * 1024;
   unsigned receive_buffers_max = 1024;
 
-  // Handlers that run between two looks at the kernel queue, the timers and foreign posts.
+  // Handlers between two looks at the kernel queue, timers and foreign posts; an accept counts 16.
   unsigned handlers_per_turn = 64;
 
   // Null: the steady clock. Else it must outlive the port.

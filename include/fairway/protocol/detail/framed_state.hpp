@@ -86,7 +86,7 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
     if (sending_ || closed_ || out.queue.nothing_waits()) return;
     if (out.queue.waiting_bytes() >= options.gather_bytes) {
       send();
-    } else if (!flush_posted_) {
+    } else if (!flush_posted_ && !delivering_) {
       flush_posted_ = true;
       progress_seen_ = out.progress;
       post_flush();
@@ -235,12 +235,25 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
       receive();
       return;
     }
-    reader ended = std::move(reader_);
     if (got) {
-      ended(deliver::inside, {}, std::move(*got.value()));
+      end_read({}, std::move(*got.value()));
     } else {
-      ended(deliver::inside, got.error(), message{});
+      end_read(got.error(), message{});
     }
+  }
+  // What the reader writes leaves at once when it then waits for the next message, as most do.
+  void end_read(error_code ec, message next) {
+    reader ended = std::move(reader_);
+    delivering_ = true;
+    try {
+      ended(deliver::inside, ec, std::move(next));
+    } catch (...) {
+      delivering_ = false;
+      kick();
+      throw;
+    }
+    delivering_ = false;
+    kick();
   }
 
   void send() {
@@ -310,6 +323,7 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
   bool sending_ = false;
   bool closed_ = false;
   bool flush_posted_ = false;
+  bool delivering_ = false;  // the reader's handler runs
   bool ended_ = false;     // the stream has ended
   bool eof_told_ = false;  // and the codec knows
 };
