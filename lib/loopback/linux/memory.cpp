@@ -7,7 +7,6 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -65,10 +64,9 @@ bool is_sealed_memory(int memory) noexcept {
 
 }  // namespace
 
-bool one_processor() noexcept {
-  cpu_set_t allowed;
-  return ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) < 2;
-}
+// Not what this process may use: an end that is pinned to one processor has its peer on another
+// one, as a rule. Two ends pinned to the same one find out (see service).
+bool one_processor() noexcept { return ::sysconf(_SC_NPROCESSORS_ONLN) == 1; }
 
 unsigned process_number() noexcept { return io_uring::this_process_number(); }
 

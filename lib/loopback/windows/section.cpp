@@ -134,9 +134,10 @@ std::shared_ptr<arena> refuse(void* base, std::size_t reserved) noexcept {
 bool one_processor() noexcept {
   DWORD_PTR mine = 0;
   DWORD_PTR all = 0;
-  // Zero: this process has processors of several groups.
+  // Of the system, not of this process: an end that is pinned has its peer elsewhere, as a rule.
+  // Zero: there are processors of several groups.
   return ::GetProcessAffinityMask(::GetCurrentProcess(), &mine, &all) != FALSE &&
-         std::popcount(static_cast<std::uint64_t>(mine)) == 1;
+         std::popcount(static_cast<std::uint64_t>(all)) == 1;
 }
 
 unsigned process_number() noexcept { return 0; }  // a process is never copied here
@@ -147,7 +148,7 @@ std::chrono::microseconds wake_cost() noexcept {
   using namespace std::chrono;
   static const microseconds cost = [] {
     constexpr microseconds least{50};
-    constexpr microseconds most{500};
+    constexpr microseconds most{250};
     const kernel_handle port{::CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1)};
     if (!port) return least;
     auto best = steady_clock::duration::max();
@@ -160,7 +161,7 @@ std::chrono::microseconds wake_cost() noexcept {
       ::GetQueuedCompletionStatus(port.get(), &bytes, &key, &overlapped, 0);
       best = std::min(best, steady_clock::now() - begun);
     }
-    return std::clamp(duration_cast<microseconds>(8 * best), least, most);
+    return std::clamp(duration_cast<microseconds>(4 * best), least, most);
   }();
   return cost;
 }
