@@ -76,6 +76,16 @@ constexpr bool asks_kernel(loopback what) noexcept {
 constexpr bool asks_shared_memory(loopback what) noexcept {
   return what == loopback::shared_memory || what == loopback::both;
 }
+/// How many bytes of shared memory the process may have for its connections: what it made and what
+/// it got from other processes, each end counted where both are in it. Beyond it connections are
+/// TCP, with `no_memory`; zero means none. What is in use already when a smaller limit is set stays
+/// until its connections, and on Linux its port or the other process, have gone. Any thread.
+void set_loopback_memory_max(std::size_t bytes) noexcept;
+std::size_t loopback_memory_max() noexcept;
+inline constexpr std::size_t loopback_memory_usual = std::size_t{2} << 30;
+/// What it has.
+std::size_t loopback_memory() noexcept;
+
 /// False when the environment says FAIRWAY_LOOPBACK=off; read at each call.
 bool loopback_allowed() noexcept;
 

@@ -8,6 +8,21 @@ namespace fairway::detail::shm {
 
 namespace {
 
+// Moves `bytes` of one piece that neither wraps nor is much of the ring: most messages. False: it
+// is not like that, and nothing was moved.
+template <class Copy>
+bool move_at_once(const ring_place& place, std::uint64_t& index, word& shared, const io_vec& piece,
+                  std::uint64_t bytes, Copy copy) noexcept {
+  const std::uint64_t offset = index & (place.capacity - 1);
+  if (bytes > piece.size || bytes > place.capacity / 4 || bytes > place.capacity - offset) {
+    return false;
+  }
+  copy(place.data + offset, static_cast<std::byte*>(piece.data), static_cast<std::size_t>(bytes));
+  index += bytes;
+  shared.store(index, std::memory_order_release);
+  return true;
+}
+
 // Moves `bytes` between user memory and the ring from a free-running index on. What is moved is
 // published a quarter of the ring at a time, so that the other end copies at the same time.
 template <class Copy>
@@ -63,8 +78,13 @@ std::size_t ring_writer::write(const io_vec* pieces, unsigned count) noexcept {
   std::uint64_t wanted = 0;
   for (unsigned i = 0; i < count; ++i) wanted += pieces[i].size;
   const std::uint64_t room = std::min(space(wanted), wanted);
-  move(at_, tail_, at_.shared->tail, pieces, room,
-       [](std::byte* ring, const std::byte* user, std::size_t n) { std::memcpy(ring, user, n); });
+  if (room == 0) return 0;
+  const auto copy = [](std::byte* ring, const std::byte* user, std::size_t n) {
+    std::memcpy(ring, user, n);
+  };
+  if (!move_at_once(at_, tail_, at_.shared->tail, *pieces, room, copy)) {
+    move(at_, tail_, at_.shared->tail, pieces, room, copy);
+  }
   return static_cast<std::size_t>(room);
 }
 
@@ -110,9 +130,14 @@ std::size_t ring_reader::read(const io_vec* pieces, unsigned count) noexcept {
   std::uint64_t left = tail_ - head_;
   if (left < wanted) left = refresh();
   left = std::min(left, wanted);
+  if (left == 0) return 0;
+  const auto copy = [](const std::byte* ring, std::byte* user, std::size_t n) {
+    std::memcpy(user, ring, n);
+  };
   // Released: the writer may overwrite only what has been copied out.
-  move(at_, head_, at_.shared->head, pieces, left,
-       [](const std::byte* ring, std::byte* user, std::size_t n) { std::memcpy(user, ring, n); });
+  if (!move_at_once(at_, head_, at_.shared->head, *pieces, left, copy)) {
+    move(at_, head_, at_.shared->head, pieces, left, copy);
+  }
   return static_cast<std::size_t>(left);
 }
 

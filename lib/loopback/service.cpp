@@ -14,8 +14,11 @@ constexpr unsigned misses_max = 4;
 // A channel without a find for that many finds of others is parked alone.
 constexpr std::uint64_t finds_of_others_max = 512;
 
+// A peer that sleeps answers after it was woken, which costs what it costs here, and its work: a
+// window that ends before that is of no use.
+constexpr int wakes_of_window = 2;
 // A wait that is no longer than so many windows may be one of two ends that both sleep.
-constexpr int trial_windows_max = 4;
+constexpr int trial_windows_max = 2;
 
 }  // namespace
 
@@ -27,7 +30,8 @@ service& service::of(port_core& core) {
 service::service(port_core& core)
     : core_{core},
       process_{system::process_number()},
-      window_max_{system::one_processor() ? duration::zero() : duration{system::wake_cost()}},
+      window_max_{system::one_processor() ? duration::zero()
+                                          : duration{wakes_of_window * system::wake_cost()}},
       window_{window_max_} {
   hot = [](const poll_hook& h) noexcept {
     return static_cast<const service&>(h).first_ != nullptr;
@@ -90,10 +94,7 @@ bool service::look_at_all() noexcept {
 
 void service::found_by_bell() noexcept {
   if (window_ == window_max_) return;
-  const duration waited = std::exchange(waited_, duration::max());
-  if (waited < window_max_) return look_fully();
-  // Two ends that both sleep are slower than the window, and would stay so.
-  if (waited > trial_windows_max * window_max_) return;
+  if (std::exchange(waited_, duration::max()) > trial_windows_max * window_max_) return;
   if (++short_waits_ < trial_after_) return;
   short_waits_ = 0;
   trial_after_ = std::min(2 * trial_after_, trial_after_max);

@@ -2,12 +2,13 @@
 //
 // A channel that waits for its ring is looked at in every turn of the port while it is listed, and
 // is not rung then. Before the port sleeps it looks for a while, then arms all of them, looks once
-// more and sleeps. How long: the time that a wake-up costs; half after each window that found
-// nothing, not at all after four, whole again after a find, or a bell that came before a whole
-// window would have passed; nothing on one processor. Two ends that both sleep may be slower than
-// that for ever: now and then a bell after a short wait earns one window on trial. A channel that
-// found nothing while the others found much is parked alone, so that a hot ring does not pay for a
-// thousand idle ones.
+// more and sleeps. How long: the time that two wake-ups cost, because a peer that sleeps is woken
+// first; half after each window that found nothing, not at all after four, whole again after a
+// find; nothing on a machine with one processor. A bell after a short wait tells that looking might
+// have been enough: it earns one window on trial. Trials that find nothing become rare, each twice
+// as rare as the one before, so that two ends which share a processor, or whose waits are a little
+// longer than any window, pay next to nothing for them. A channel that found nothing while the
+// others found much is parked alone, so that a hot ring does not pay for a thousand idle ones.
 //
 // Threads: the port's owner. Lifetime: made with the first link, ended by the port.
 #pragma once
@@ -37,7 +38,7 @@ class service final : public poll_hook {
   void add(channel& waiting) noexcept;
   void remove(channel& waiting) noexcept;
   void park_one(channel& waiting) noexcept;
-  // A bell brought something to a channel: whether looking would have found it.
+  // A bell brought something to a channel, which looking might have found.
   void found_by_bell() noexcept;
 
   // Keeps a link alive until its port ends or it is of no more use.
@@ -55,7 +56,7 @@ class service final : public poll_hook {
   void look_fully() noexcept;
 
   // So many short waits, and after each trial that found nothing twice as many, until a trial.
-  static constexpr unsigned trial_after_min = 16;
+  static constexpr unsigned trial_after_min = 1;
   static constexpr unsigned trial_after_max = 1024;
 
   port_core& core_;

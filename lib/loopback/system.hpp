@@ -1,7 +1,7 @@
 // What the fast path asks of the system: memory to share, the rendezvous, source ports.
 //
 // Nothing here blocks. Failures are reasons: whatever goes wrong, the connection is TCP. Memory is
-// counted against one budget of the process, by the end that made it and by the end that mapped it.
+// counted against the limit of the process (budget.hpp).
 //
 // Threads: any.
 #pragma once
@@ -30,10 +30,6 @@ std::chrono::microseconds wake_cost() noexcept;
 unsigned process_number() noexcept;
 
 // --- memory ---
-// Bytes that arenas may take in this process; beyond it connections are TCP.
-inline constexpr std::size_t budget_usual = std::size_t{2} << 30;
-void set_budget(std::size_t bytes) noexcept;
-std::size_t memory_in_use() noexcept;
 // A memfd that is close-on-exec, backed and sealed, and its mapping. Null: see `why`.
 std::pair<std::shared_ptr<arena>, int> make_arena(const arena_shape& shape, path_reason& why);
 // Checks type, seals, size and header of what another process sent.

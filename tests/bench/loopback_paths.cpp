@@ -1,127 +1,58 @@
 // The same work between two processes over TCP, a unix-domain socket and shared memory, in one run:
-// a row a work, with the ratio to TCP. loopback_paths [FACTOR], which divides the amounts.
+// a row a work, with the ratio to TCP.
+//   loopback_paths [ROUNDS [FACTOR [pinned|sizes]...]]
+// Each of the ROUNDS does all work over each path in turn; the table has the medians, of the ratios
+// as well. FACTOR divides the amounts. `pinned`: the two processes each on a processor. `sizes`:
+// instead round trips of 1 byte to 1 MiB, hot and parked.
 
-#include <fairway/fairway.hpp>
+#include "loopback_pair.hpp"
 
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/detached.hpp>
+#include <string_view>
 
-#include <algorithm>
-#include <array>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
-#include <optional>
-#include <string>
-#include <vector>
-
-#include <sys/wait.h>
-#include <unistd.h>
-
-namespace asio = boost::asio;
-using namespace std::chrono_literals;
-using steady = std::chrono::steady_clock;
+using namespace loopback_bench;
 
 namespace {
 
-enum class kind { tcp, local, memory };
-
-struct figures {
-  double hot_us = 0, parked_us = 0, messages = 0, bulk = 0, connect_us = 0;
-  double kernel_entries = 0;  // of the client, for one hot round trip
-  std::string path;
+struct settings {
+  std::size_t rounds = 5;
+  std::size_t factor = 1;
+  bool pinned = false;
+  bool sizes = false;
 };
 
-fairway::endpoint place(kind k) {
-  if (k != kind::local) return fairway::endpoint::loopback_v4(0);
-  return fairway::endpoint::local("@fairway-bench-" + std::to_string(::getpid())).value();
-}
+struct work {
+  const char* name;
+  std::vector<double> by_round[3];
+};
 
-fairway::loopback policy(kind k) {
-  return k == kind::memory ? fairway::loopback::shared_memory : fairway::loopback::off;
-}
-
-// The first byte says what the connection is for: 'e' sends everything back, 's' takes everything
-// and answers the end with one byte.
-fairway::task<> serve(fairway::stream s) {
-  std::vector<char> room(256 * 1024);
-  auto first = co_await s.async_read_some(asio::buffer(room, 1));
-  if (!first) co_return;
-  const bool echo = room[0] == 'e';
-  if (echo && !co_await fairway::async_write(s, asio::buffer(room, 1))) co_return;
-  while (auto got = co_await s.async_read_some(asio::buffer(room))) {
-    if (echo && !co_await fairway::async_write(s, asio::buffer(room, got.value()))) co_return;
-  }
-  if (!echo) (void)co_await fairway::async_write(s, asio::buffer(room, 1));
-}
-
-void run_server(kind k, int tell) {
-  fairway::completion_port port;
-  auto l = fairway::listener::open(port, place(k), {.loopback = policy(k)}).value();
-  const std::string at = l.local_endpoint().value().to_string();
-  if (::write(tell, at.data(), at.size()) < 0) std::exit(1);
-  ::close(tell);
-  fairway::spawn(port, [](fairway::completion_port& p, fairway::listener& from) -> fairway::task<> {
-    while (auto s = co_await from.async_accept()) fairway::spawn(p, serve(std::move(s).value()));
-  }(port, l));
-  port.run();
-}
-
-double since_us(steady::time_point begun) {
-  return std::chrono::duration<double, std::micro>(steady::now() - begun).count();
-}
-
-double median(std::vector<double>& all) {
-  std::nth_element(all.begin(), all.begin() + static_cast<long>(all.size() / 2), all.end());
-  return all[all.size() / 2];
-}
-
-struct client {
+struct round_of {
   fairway::completion_port& port;
-  kind over;
-  fairway::endpoint server;
-  std::size_t factor;
-  figures result;
+  const server& to;
+  const settings& how;
+  std::vector<double> figures;
+  std::string path;
 
-  fairway::task<fairway::stream> open(char what) {
-    fairway::connector dial{port, {.loopback = policy(over)}};
-    auto s = (co_await dial.async_connect(server)).value();
-    (co_await fairway::async_write(s, asio::buffer(&what, 1))).value();
-    if (what == 'e') (co_await fairway::async_read(s, asio::buffer(&what, 1))).value();
-    co_return s;
-  }
-
-  fairway::task<double> round_trip(fairway::stream& s) {
-    std::array<char, 64> bytes{};
-    const auto begun = steady::now();
-    (co_await fairway::async_write(s, asio::buffer(bytes))).value();
-    (co_await fairway::async_read(s, asio::buffer(bytes))).value();
-    co_return since_us(begun);
+  std::size_t amount(std::size_t memory, std::size_t others) const {
+    return (to.over == kind::memory ? memory : others) / how.factor + 1;
   }
 
   fairway::task<> round_trips() {
-    auto s = co_await open('e');
-    const std::size_t count = (over == kind::memory ? 200'000 : 20'000) / factor;
-    for (int i = 0; i < 1000; ++i) co_await round_trip(s);
-    std::vector<double> all(count);
+    auto s = co_await open(port, to, {1, 64});
+    std::vector<char> bytes(64);
+    for (int i = 0; i < 1000; ++i) co_await round_trip(s, bytes);
+    std::vector<double> all(amount(100'000, 4'000));
     const auto before = port.statistics().kernel_entries;
-    for (double& one : all) one = co_await round_trip(s);
-    result.kernel_entries = static_cast<double>(port.statistics().kernel_entries - before) /
-                            static_cast<double>(count);
-    result.hot_us = median(all);
-    result.path = fairway::to_string(s.path());
-    all.resize(400 / factor + 1);
-    fairway::timer pause{port};
-    for (double& one : all) {
-      pause.expires_after(2ms);
-      (void)co_await pause.async_wait();
-      one = co_await round_trip(s);
-    }
-    result.parked_us = median(all);
+    for (double& one : all) one = co_await round_trip(s, bytes);
+    const auto entries = static_cast<double>(port.statistics().kernel_entries - before);
+    path = fairway::to_string(s.path());
+    figures.push_back(median(all));
+    figures.push_back(entries / static_cast<double>(all.size()));
+    figures.push_back(co_await parked(port, s, bytes, 100 / how.factor + 1));
   }
 
+  // Messages a second.
   fairway::task<double> push(std::size_t size, std::size_t count) {
-    auto s = co_await open('s');
+    auto s = co_await open(port, to, {});
     const std::vector<char> bytes(size);
     const auto begun = steady::now();
     for (std::size_t i = 0; i < count; ++i) {
@@ -133,65 +64,110 @@ struct client {
     co_return static_cast<double>(count) / since_us(begun) * 1e6;
   }
 
-  fairway::task<> connects() {
-    std::vector<double> all(4000 / factor + 1);
+  fairway::task<double> connects() {
+    std::vector<double> all(amount(1'000, 1'000));
     for (double& one : all) {
       const auto begun = steady::now();
-      fairway::connector dial{port, {.loopback = policy(over)}};
-      auto s = (co_await dial.async_connect(server)).value();
+      fairway::connector dial{port, {.loopback = policy(to.over)}};
+      auto s = (co_await dial.async_connect(to.at)).value();
       one = since_us(begun);
     }
-    result.connect_us = median(all);
+    co_return median(std::move(all));
   }
 
-  fairway::task<> measure() {
+  fairway::task<> table() {
     co_await round_trips();
-    result.messages = co_await push(64, (over == kind::memory ? 4'000'000 : 400'000) / factor);
-    result.bulk = co_await push(65'536, 8'000 / factor) * 65'536 / 1e6;
-    co_await connects();
+    figures.push_back(co_await push(64, amount(1'000'000, 40'000)) / 1e6);
+    figures.push_back(co_await push(65'536, amount(16'000, 2'000)) * 65'536 / 1e6);
+    figures.push_back(co_await connects());
+    port.stop();
+  }
+
+  fairway::task<> sweep() {
+    for (std::size_t size = 1; size <= 1024 * 1024; size *= size == 1 ? 16 : 4) {
+      auto s = co_await open(port, to, {1, static_cast<std::uint32_t>(size)});
+      std::vector<char> bytes(size);
+      for (int i = 0; i < 20; ++i) co_await round_trip(s, bytes);
+      const std::size_t trips = amount(4'000, 1'000) / (1 + size / 16'384);
+      std::vector<double> all(std::max<std::size_t>(trips, 20));
+      for (double& one : all) one = co_await round_trip(s, bytes);
+      figures.push_back(median(std::move(all)));
+      figures.push_back(co_await parked(port, s, bytes, 30));
+    }
     port.stop();
   }
 };
 
-figures run(kind k, std::size_t factor) {
-  int told[2];
-  if (::pipe(told) != 0) std::exit(1);
-  const pid_t server = ::fork();
-  if (server == 0) {
-    ::close(told[0]);
-    run_server(k, told[1]);
-    std::exit(0);
-  }
-  ::close(told[1]);
-  char text[200];
-  const auto got = ::read(told[0], text, sizeof text);
-  ::close(told[0]);
-  if (got <= 0) std::exit(1);
-  const auto at = fairway::endpoint::parse({text, static_cast<std::size_t>(got)}).value();
+// One process end for each round and path, so that no round has the memory of another.
+std::vector<double> one_round(const server& to, const settings& how, std::string& path) {
   fairway::completion_port port;
-  client c{port, k, at, factor, {}};
-  fairway::spawn(port, c.measure());
+  round_of r{port, to, how, {}, {}};
+  fairway::spawn(port, how.sizes ? r.sweep() : r.table());
   port.run();
-  ::kill(server, SIGKILL);
-  ::waitpid(server, nullptr, 0);
-  return c.result;
+  path = r.path;
+  return r.figures;
+}
+
+void print(const work& w) {
+  std::printf("%-16s", w.name);
+  std::vector<double> ratios[3];
+  for (std::size_t k = 0; k < kinds.size(); ++k) {
+    std::printf(" %12.4g", median(w.by_round[k]));
+    for (std::size_t i = 0; i < w.by_round[k].size(); ++i) {
+      ratios[k].push_back(w.by_round[k][i] / w.by_round[0][i]);
+    }
+  }
+  const auto [least, most] = std::minmax_element(ratios[2].begin(), ratios[2].end());
+  std::printf(" %10.3f %10.3f   (%.3f to %.3f)\n", median(ratios[1]), median(ratios[2]), *least,
+              *most);
+}
+
+settings parse(int count, char** words) {
+  settings how;
+  std::size_t numbers = 0;
+  for (int i = 1; i < count; ++i) {
+    const std::string_view word = words[i];
+    how.pinned |= word == "pinned";
+    how.sizes |= word == "sizes";
+    if (word == "pinned" || word == "sizes") continue;
+    (numbers++ == 0 ? how.rounds : how.factor) =
+        std::max<std::size_t>(std::strtoull(words[i], nullptr, 10), 1);
+  }
+  return how;
+}
+
+std::vector<work> works_of(const settings& how) {
+  if (!how.sizes) {
+    return {{"hot rtt us", {}},      {"entries a rtt", {}}, {"parked rtt us", {}},
+            {"64 B Mmsg/s", {}}, {"64 KiB MB/s", {}},   {"connect us", {}}};
+  }
+  return {{"1 B hot us", {}},     {"1 B parked", {}},     {"16 B hot us", {}},
+          {"16 B parked", {}},    {"64 B hot us", {}},    {"64 B parked", {}},
+          {"256 B hot us", {}},   {"256 B parked", {}},   {"1 KiB hot us", {}},
+          {"1 KiB parked", {}},   {"4 KiB hot us", {}},   {"4 KiB parked", {}},
+          {"16 KiB hot us", {}},  {"16 KiB parked", {}},  {"64 KiB hot us", {}},
+          {"64 KiB parked", {}},  {"256 KiB hot us", {}}, {"256 KiB parked", {}},
+          {"1 MiB hot us", {}},   {"1 MiB parked", {}}};
 }
 
 }  // namespace
 
 int main(int count, char** words) {
-  const std::size_t factor = count > 1 ? std::strtoull(words[1], nullptr, 10) : 1;
-  const figures tcp = run(kind::tcp, factor);
-  std::printf("%-14s %12s %10s %12s %10s %12s %12s\n", "path", "hot rtt us", "entries",
-              "parked us", "Mmsg/s", "bulk MB/s", "connect us");
-  for (const kind k : {kind::tcp, kind::local, kind::memory}) {
-    const figures f = k == kind::tcp ? tcp : run(k, factor);
-    std::printf("%-14s %12.2f %10.4f %12.1f %10.3f %12.0f %12.1f\n", f.path.c_str(), f.hot_us,
-                f.kernel_entries, f.parked_us, f.messages / 1e6, f.bulk, f.connect_us);
-    if (k == kind::tcp) continue;
-    std::printf("%-14s %12.3f %10s %12.2f %10.1f %12.2f %12.2f\n", "  to tcp",
-                f.hot_us / tcp.hot_us, "", f.parked_us / tcp.parked_us, f.messages / tcp.messages,
-                f.bulk / tcp.bulk, f.connect_us / tcp.connect_us);
+  const settings how = parse(count, words);
+  std::vector<work> works = works_of(how);
+  std::vector<server> servers;
+  for (const kind k : kinds) servers.push_back(start_server(k, how.pinned ? 1 : -1));
+  if (how.pinned) pin_to(0);
+  std::string path;
+  for (std::size_t i = 0; i < how.rounds; ++i) {
+    for (std::size_t k = 0; k < kinds.size(); ++k) {
+      const std::vector<double> figures = one_round(servers[k], how, path);
+      for (std::size_t w = 0; w < works.size(); ++w) works[w].by_round[k].push_back(figures.at(w));
+    }
   }
+  for (const server& s : servers) stop_server(s);
+  std::printf("%-16s %12s %12s %12s %10s %10s\n", how.pinned ? "pinned" : "", "tcp", "local",
+              path.empty() ? "memory" : path.c_str(), "l / tcp", "m / tcp");
+  for (const work& w : works) print(w);
   return 0;
 }

@@ -182,7 +182,7 @@ TEST_CASE("nonsense at the rendezvous costs nothing and stops nobody else") {
   completion_port port;
   auto l = listen(port, endpoint::loopback_v4(0), wanted);
   const endpoint at = l.local_endpoint().value();
-  const std::size_t before = shm::system::memory_in_use();
+  const std::size_t before = fairway::loopback_memory();
   {
     path_reason why{};
     std::vector<int> links;
@@ -206,7 +206,7 @@ TEST_CASE("nonsense at the rendezvous costs nothing and stops nobody else") {
     take_part(port, b);
   }
   drain(port);
-  CHECK(shm::system::memory_in_use() > before);  // of the good connection, for the next ones
+  CHECK(fairway::loopback_memory() > before);  // of the good connection, for the next ones
 }
 
 TEST_CASE("a connector of another user stays TCP") {

@@ -1,4 +1,5 @@
-// Two processes: the other one dies at any moment, or writes nonsense into what both share.
+// Two processes: the other one dies at any moment, lives in another network namespace, or writes
+// nonsense into what both share. FAIRWAY_TEST_ROUNDS: how often one dies.
 
 #include "support/child.hpp"
 #include "support/net.hpp"
@@ -12,8 +13,15 @@
 
 #include "loopback/layout.hpp"
 
+#include <cstdlib>
+#include <cstring>
+
 #include <csignal>
 #include <dirent.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,6 +90,108 @@ pid_t start_child(Body body) {
   return made;
 }
 
+int kill_rounds() {
+  const char* const given = std::getenv("FAIRWAY_TEST_ROUNDS");
+  return given == nullptr ? 40 : std::atoi(given);
+}
+
+// Listens, tells where, and echoes for ever, in a process of its own.
+[[noreturn]] void echo_server(int tell) {
+  completion_port port;
+  auto l = fairway::listener::open(port, endpoint::loopback_v4(0),
+                                   {.loopback = loopback::shared_memory});
+  if (!l) ::_exit(1);
+  const std::string at = l.value().local_endpoint().value().to_string();
+  if (::write(tell, at.data(), at.size()) < 0) ::_exit(1);
+  ::close(tell);
+  const auto serve = [](fairway::stream s) -> coroutine<void> {
+    error_code how;
+    std::size_t bytes = 0;
+    co_await echo(s, how, bytes);
+  };
+  asio::co_spawn(
+      port,
+      [&]() -> coroutine<void> {
+        for (;;) {
+          auto s = co_await l.value().async_accept();
+          if (!s) break;
+          asio::co_spawn(port, serve(std::move(s.value())), asio::detached);
+        }
+      },
+      asio::detached);
+  port.run();
+  ::_exit(0);
+}
+
+struct other_process {
+  pid_t process = -1;
+  endpoint at;
+};
+
+other_process start_echo_server() {
+  int told[2];
+  REQUIRE(::pipe(told) == 0);
+  other_process made;
+  made.process = start_child([&] {
+    ::close(told[0]);
+    echo_server(told[1]);
+  });
+  ::close(told[1]);
+  char text[100];
+  const auto got = ::read(told[0], text, sizeof text);
+  ::close(told[0]);
+  REQUIRE(got > 0);
+  made.at = endpoint::parse({text, static_cast<std::size_t>(got)}).value();
+  return made;
+}
+
+// Connects, then writes and reads until something ends that; stores how.
+coroutine<void> chat(completion_port& port, endpoint at, error_code& how, bool& fast) {
+  fairway::connector dial{port, {.loopback = loopback::shared_memory}};
+  auto s = co_await dial.async_connect(at);
+  if (!s) {
+    how = s.error();
+    co_return;
+  }
+  std::array<char, 3000> room{};
+  for (;;) {
+    auto put = co_await fairway::async_write(s.value(), asio::buffer(room));
+    if (!put) {
+      how = put.error();
+      co_return;
+    }
+    auto got = co_await s.value().async_read_some(asio::buffer(room));
+    if (!got) {
+      how = got.error();
+      co_return;
+    }
+    fast = s.value().path() == fairway::path::shared_memory;
+  }
+}
+
+// A network of this process alone, with its loopback up. False: not permitted here.
+bool leave_network() {
+  if (::unshare(CLONE_NEWNET) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return false;
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  ifreq request{};
+  std::memcpy(request.ifr_name, "lo", 3);
+  const bool known = ::ioctl(fd, SIOCGIFFLAGS, &request) == 0;
+  request.ifr_flags |= IFF_UP;
+  const bool up = known && ::ioctl(fd, SIOCSIFFLAGS, &request) == 0;
+  ::close(fd);
+  return up;
+}
+
+// Copies one way until the end, as a relay between networks does.
+coroutine<void> copy(fairway::stream& from, fairway::stream& to) {
+  std::array<char, 1024> room;
+  for (;;) {
+    auto got = co_await from.async_read_some(asio::buffer(room));
+    if (!got) break;
+    if (!co_await fairway::async_write(to, asio::buffer(room, got.value()))) break;
+  }
+}
+
 // The mappings of arenas in this process.
 std::vector<std::pair<std::uint64_t*, std::size_t>> arenas_here() {
   std::vector<std::pair<std::uint64_t*, std::size_t>> found;
@@ -105,7 +215,7 @@ TEST_CASE("a peer that is killed at any moment is the end within a second, and n
   seeded random{3};
   std::size_t descriptors = 0;
   unsigned fast = 0;
-  for (int round = 0; round < 40; ++round) {
+  for (int round = 0; round < kill_rounds(); ++round) {
     const pid_t child = start_child([&] { chatter(at); });
     auto s = accept(port, l);
     error_code how;
@@ -131,6 +241,132 @@ TEST_CASE("a peer that is killed at any moment is the end within a second, and n
   }
   CHECK(fast > 10);
   CHECK(open_descriptors() <= descriptors + 2);
+}
+
+TEST_CASE("a server that is killed at any moment is the end within a second for its client") {
+  completion_port port;
+  seeded random{4};
+  std::size_t descriptors = 0;
+  unsigned fast_ones = 0;
+  for (int round = 0; round < kill_rounds(); ++round) {
+    const other_process server = start_echo_server();
+    error_code how;
+    bool fast = false;
+    bool ended = false;
+    asio::co_spawn(port, chat(port, server.at, how, fast),
+                   [&](std::exception_ptr) { ended = true; });
+    port.restart();
+    port.run_for(std::chrono::microseconds{random.below(4000)});
+    ::kill(server.process, SIGKILL);
+    ::waitpid(server.process, nullptr, 0);
+    const auto killed = std::chrono::steady_clock::now();
+    pump(port, [&] { return ended; });
+    CHECK(std::chrono::steady_clock::now() - killed < 1s);
+    if (fast) {
+      ++fast_ones;
+      const bool expected = how == condition::eof || how == condition::reset ||
+                            how == asio::error::broken_pipe;
+      CHECK_MESSAGE(expected, how.message());
+    }
+    drain(port);
+    port.restart();
+    port.run_for(1ms);
+    if (round == 5) descriptors = open_descriptors();
+  }
+  CHECK(fast_ones > 10);
+  CHECK(open_descriptors() <= descriptors + 2);
+}
+
+TEST_CASE("a listener of the same endpoint in another network is neither found nor in the way") {
+  completion_port port;
+  auto plain = listen(port, endpoint::loopback_v4(0), {});
+  auto fast = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  int ready[2];
+  int end[2];
+  REQUIRE(::pipe(ready) == 0);
+  REQUIRE(::pipe(end) == 0);
+  const pid_t child = start_child([&] {
+    ::close(end[1]);
+    if (!leave_network()) ::_exit(77);
+    completion_port own;
+    const fairway::listen_options wanted{.loopback = loopback::shared_memory};
+    auto a = fairway::listener::open(own, plain.local_endpoint().value(), wanted);
+    auto b = fairway::listener::open(own, fast.local_endpoint().value(), wanted);
+    if (!a || !b) ::_exit(1);
+    accepted nobody;
+    accepted no_one;
+    a.value().async_accept(nobody.record());
+    b.value().async_accept(no_one.record());
+    char word = 'r';
+    if (::write(ready[1], &word, 1) != 1) ::_exit(2);
+    (void)!::read(end[0], &word, 1);
+    own.run_for(20ms);
+    ::_exit(nobody.done() || no_one.done() || fairway::loopback_memory() != 0 ? 3 : 0);
+  });
+  ::close(ready[1]);
+  ::close(end[0]);
+  char word = 0;
+  const bool there = ::read(ready[0], &word, 1) == 1;
+  if (there) {
+    fairway::connector dial{port, {.loopback = loopback::shared_memory}};
+    for (auto* l : {&plain, &fast}) {
+      accepted made;
+      dial.async_connect(l->local_endpoint().value(), made.record());
+      auto a = accept(port, *l);
+      pump(port, [&] { return made.done(); });
+      REQUIRE(!made.ec);
+      say(port, made.value, "hello");
+      CHECK(hear(port, a, 5) == "hello");
+      say(port, a, "answer");
+      CHECK(hear(port, made.value, 6) == "answer");
+      if (l == &plain) {
+        CHECK(made.value.path_reason() == fairway::path_reason::peer_did_not_ask);
+      } else {
+        CHECK(made.value.path() == fairway::path::shared_memory);
+      }
+    }
+  }
+  ::close(end[1]);
+  ::close(ready[0]);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+    std::puts("SKIP: no network namespace may be made here");
+    return;
+  }
+  CHECK(there);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("a relay between two ends that asked leaves both of them TCP, and every byte in place") {
+  completion_port port;
+  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto between = listen(port, endpoint::loopback_v4(0), {});
+  accepted made;
+  fairway::connector dial{port, {.loopback = loopback::shared_memory}};
+  dial.async_connect(between.local_endpoint().value(), made.record());
+  auto relayed = accept(port, between);
+  accepted onward;
+  fairway::connector plain{port, {}};
+  plain.async_connect(l.local_endpoint().value(), onward.record());
+  auto a = accept(port, l);
+  pump(port, [&] { return made.done() && onward.done(); });
+  REQUIRE(!made.ec);
+  REQUIRE(!onward.ec);
+  asio::co_spawn(port, copy(relayed, onward.value), asio::detached);
+  asio::co_spawn(port, copy(onward.value, relayed), asio::detached);
+  for (int i = 0; i < 3; ++i) {
+    say(port, made.value, "hello");
+    CHECK(hear(port, a, 5) == "hello");
+    say(port, a, "answer");
+    CHECK(hear(port, made.value, 6) == "answer");
+  }
+  CHECK(made.value.path_reason() == fairway::path_reason::peer_did_not_ask);
+  CHECK(a.path_reason() == fairway::path_reason::peer_did_not_ask);
+  relayed.close();
+  onward.value.close();
+  drain(port);
 }
 
 TEST_CASE("a peer that scribbles over the segment costs its connections and nothing else") {

@@ -116,7 +116,7 @@ TEST_CASE("what was made under a name is found under it, by the same user") {
   REQUIRE_MESSAGE(found != nullptr, to_string(why));
   made.memory->header().offers.store(7, std::memory_order_relaxed);
   CHECK(found->header().offers.load(std::memory_order_relaxed) == 7);
-  CHECK(shm::system::memory_in_use() == 2 * usual.total());
+  CHECK(fairway::loopback_memory() == 2 * usual.total());
 
   CHECK(shm::system::make_section(name, usual, why).memory == nullptr);
   CHECK(why == path_reason::name_taken);
@@ -125,7 +125,7 @@ TEST_CASE("what was made under a name is found under it, by the same user") {
   CHECK(why == path_reason::peer_did_not_ask);
   made.memory = nullptr;
   found = nullptr;
-  CHECK(shm::system::memory_in_use() == 0);
+  CHECK(fairway::loopback_memory() == 0);
 }
 
 TEST_CASE("a section whose header lies is not used") {
@@ -335,5 +335,5 @@ TEST_CASE("a peer that is killed ends the stream within a second, whatever it wa
     s.close();
     drain(port);
   }
-  CHECK(shm::system::memory_in_use() == 0);
+  CHECK(fairway::loopback_memory() == 0);
 }

@@ -63,22 +63,6 @@ void pump_both(completion_port& one, completion_port& two, Done&& done) {
   }
 }
 
-void say(completion_port& port, fairway::stream& to, std::string_view text) {
-  outcome put;
-  asio::async_write(to, asio::buffer(text), put.record());
-  pump(port, [&] { return put.done(); });
-  REQUIRE_MESSAGE(!put.ec, put.ec.message());
-}
-
-std::string hear(completion_port& port, fairway::stream& from, std::size_t size) {
-  std::string got(size, '\0');
-  outcome all;
-  asio::async_read(from, asio::buffer(got), all.record());
-  pump(port, [&] { return all.done(); });
-  REQUIRE_MESSAGE(!all.ec, all.ec.message());
-  return got;
-}
-
 error_code end_of(completion_port& port, fairway::stream& of) {
   std::array<char, 4096> room;
   outcome got;
@@ -362,7 +346,7 @@ TEST_CASE("two threads that sleep between messages are woken each time") {
 }
 
 TEST_CASE("short connections use the same memory again and leave nothing behind") {
-  const std::size_t before = fairway::detail::shm::system::memory_in_use();
+  const std::size_t before = fairway::loopback_memory();
   std::size_t first = 0;
   {
     completion_port port;
@@ -378,23 +362,30 @@ TEST_CASE("short connections use the same memory again and leave nothing behind"
       CHECK(end_of(port, a) == condition::eof);
       a.close();
       drain(port);
-      if (i == 0) first = fairway::detail::shm::system::memory_in_use();
+      if (i == 0) first = fairway::loopback_memory();
     }
     pump(port, [&] {
-      return fairway::detail::shm::system::memory_in_use() <= std::max(first, before);
+      return fairway::loopback_memory() <= std::max(first, before);
     });
   }
-  CHECK(fairway::detail::shm::system::memory_in_use() == before);
+  CHECK(fairway::loopback_memory() == before);
 }
 
-TEST_CASE("beyond the budget for shared memory a connection is TCP, with the reason") {
-  fairway::detail::shm::system::set_budget(1024);
+TEST_CASE("beyond the limit of shared memory a connection is TCP, with the reason") {
   completion_port port;
+  fairway::set_loopback_memory_max(1024);
+  {
+    auto [a, c] = connect_both(port, port);
+    CHECK(c.path_reason() == path_reason::no_memory);
+    say(port, c, "hello");
+    CHECK(hear(port, a, 5) == "hello");
+    CHECK(fairway::loopback_memory() == 0);
+  }
+  fairway::set_loopback_memory_max(fairway::loopback_memory_usual);
   auto [a, c] = connect_both(port, port);
-  fairway::detail::shm::system::set_budget(fairway::detail::shm::system::budget_usual);
-  CHECK(c.path_reason() == path_reason::no_memory);
-  say(port, c, "hello");
-  CHECK(hear(port, a, 5) == "hello");
+  take_part(port, a);
+  CHECK(c.path_reason() != path_reason::no_memory);
+  CHECK(fairway::loopback_memory() > 1024);
 }
 
 TEST_CASE("rings are as large as the connector wants them, and only a size that can be") {

@@ -9,6 +9,8 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
 
 #include <doctest/doctest.h>
 
@@ -152,6 +154,24 @@ inline void take_part(fairway::completion_port& port, fairway::stream& accepted_
 }
 
 // A stream of Fairway's and a plain socket at its other end (over_shared_memory: not plain).
+// Writes all of a text.
+inline void say(fairway::completion_port& port, fairway::stream& to, std::string_view text) {
+  outcome put;
+  asio::async_write(to, asio::buffer(text), put.record());
+  pump(port, [&] { return put.done(); });
+  REQUIRE_MESSAGE(!put.ec, put.ec.message());
+}
+
+// Reads so many bytes.
+inline std::string hear(fairway::completion_port& port, fairway::stream& from, std::size_t size) {
+  std::string got(size, '\0');
+  outcome all;
+  asio::async_read(from, asio::buffer(got), all.record());
+  pump(port, [&] { return all.done(); });
+  REQUIRE_MESSAGE(!all.ec, all.ec.message());
+  return got;
+}
+
 struct half_pair {
   fairway::stream stream;
   raw_peer peer;

@@ -1,13 +1,12 @@
 #include "loopback/system.hpp"
 
 #include "engine/io_uring/ring/thread_number.hpp"
+#include "loopback/budget.hpp"
 
-#include <atomic>
 #include <cerrno>
 
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -19,20 +18,9 @@ namespace {
 
 constexpr int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL;
 
-std::atomic<std::size_t> budget{budget_usual};
-std::atomic<std::size_t> in_use{0};
-
-// Relaxed in both: counts that order nothing.
-bool reserve(std::size_t bytes) noexcept {
-  const std::size_t before = in_use.fetch_add(bytes, std::memory_order_relaxed);
-  if (before + bytes <= budget.load(std::memory_order_relaxed)) return true;
-  in_use.fetch_sub(bytes, std::memory_order_relaxed);
-  return false;
-}
-
 void unmap(void* base, std::size_t bytes) noexcept {
   ::munmap(base, bytes);
-  in_use.fetch_sub(bytes, std::memory_order_relaxed);  // as in reserve
+  budget::give_back(bytes);
 }
 
 path_reason reason_of(int error) noexcept {
@@ -43,7 +31,7 @@ std::shared_ptr<arena> map(int memory, const arena_shape& shape, path_reason& wh
   void* const base =
       ::mmap(nullptr, shape.total(), PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
   if (base == MAP_FAILED) {
-    in_use.fetch_sub(shape.total(), std::memory_order_relaxed);  // as in reserve
+    budget::give_back(shape.total());
     why = path_reason::no_memory;
     return nullptr;
   }
@@ -65,25 +53,16 @@ bool is_sealed_memory(int memory) noexcept {
 
 }  // namespace
 
-bool one_processor() noexcept {
-  cpu_set_t allowed;
-  return ::sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) < 2;
-}
+// Not what this process may use: an end that is pinned to one processor has its peer on another
+// one, as a rule. Two ends pinned to the same one find out (see service).
+bool one_processor() noexcept { return ::sysconf(_SC_NPROCESSORS_ONLN) == 1; }
 
 unsigned process_number() noexcept { return io_uring::this_process_number(); }
 
 std::chrono::microseconds wake_cost() noexcept { return std::chrono::microseconds{50}; }
 
-void set_budget(std::size_t bytes) noexcept {
-  budget.store(bytes, std::memory_order_relaxed);  // as in reserve
-}
-
-std::size_t memory_in_use() noexcept {
-  return in_use.load(std::memory_order_relaxed);  // as in reserve
-}
-
 std::pair<std::shared_ptr<arena>, int> make_arena(const arena_shape& shape, path_reason& why) {
-  if (!reserve(shape.total())) {
+  if (!budget::take(shape.total())) {
     why = path_reason::no_memory;
     return {nullptr, -1};
   }
@@ -93,7 +72,7 @@ std::pair<std::shared_ptr<arena>, int> make_arena(const arena_shape& shape, path
   if (memory < 0 || ::fallocate(memory, 0, 0, size) != 0 ||
       ::fcntl(memory, F_ADD_SEALS, seals) != 0) {
     why = reason_of(errno);
-    in_use.fetch_sub(shape.total(), std::memory_order_relaxed);  // as in reserve
+    budget::give_back(shape.total());
     close_memory(memory);
     return {nullptr, -1};
   }
@@ -122,7 +101,7 @@ std::shared_ptr<arena> map_arena(int memory, path_reason& why) {
     return nullptr;
   }
   if (!shape.valid() || static_cast<std::size_t>(info.st_size) != shape.total()) return nullptr;
-  if (!reserve(shape.total())) {
+  if (!budget::take(shape.total())) {
     why = path_reason::no_memory;
     return nullptr;
   }

@@ -1,35 +1,20 @@
 #include "loopback/windows/section.hpp"
 
+#include "loopback/budget.hpp"
 #include "loopback/system.hpp"
 
 #include <windows.h>
 
 #include <algorithm>
-#include <atomic>
 #include <bit>
 
 namespace fairway::detail::shm::system {
 
 namespace {
 
-std::atomic<std::size_t> budget{budget_usual};
-std::atomic<std::size_t> in_use{0};
-
-// Relaxed in all: counts that order nothing.
-bool reserve(std::size_t bytes) noexcept {
-  const std::size_t before = in_use.fetch_add(bytes, std::memory_order_relaxed);
-  if (before + bytes <= budget.load(std::memory_order_relaxed)) return true;
-  in_use.fetch_sub(bytes, std::memory_order_relaxed);
-  return false;
-}
-
-void give_back(std::size_t bytes) noexcept {
-  in_use.fetch_sub(bytes, std::memory_order_relaxed);  // as in reserve
-}
-
 void unmap(void* base, std::size_t bytes) noexcept {
   ::UnmapViewOfFile(base);
-  give_back(bytes);
+  budget::give_back(bytes);
 }
 
 path_reason reason_of(DWORD error) noexcept {
@@ -125,7 +110,7 @@ std::shared_ptr<arena> own(void* base, const arena_shape& shape) {
 
 std::shared_ptr<arena> refuse(void* base, std::size_t reserved) noexcept {
   if (base != nullptr) ::UnmapViewOfFile(base);
-  give_back(reserved);
+  budget::give_back(reserved);
   return nullptr;
 }
 
@@ -134,9 +119,10 @@ std::shared_ptr<arena> refuse(void* base, std::size_t reserved) noexcept {
 bool one_processor() noexcept {
   DWORD_PTR mine = 0;
   DWORD_PTR all = 0;
-  // Zero: this process has processors of several groups.
+  // Of the system, not of this process: an end that is pinned has its peer elsewhere, as a rule.
+  // Zero: there are processors of several groups.
   return ::GetProcessAffinityMask(::GetCurrentProcess(), &mine, &all) != FALSE &&
-         std::popcount(static_cast<std::uint64_t>(mine)) == 1;
+         std::popcount(static_cast<std::uint64_t>(all)) == 1;
 }
 
 unsigned process_number() noexcept { return 0; }  // a process is never copied here
@@ -147,7 +133,7 @@ std::chrono::microseconds wake_cost() noexcept {
   using namespace std::chrono;
   static const microseconds cost = [] {
     constexpr microseconds least{50};
-    constexpr microseconds most{500};
+    constexpr microseconds most{250};
     const kernel_handle port{::CreateIoCompletionPort(INVALID_HANDLE_VALUE, nullptr, 0, 1)};
     if (!port) return least;
     auto best = steady_clock::duration::max();
@@ -160,17 +146,9 @@ std::chrono::microseconds wake_cost() noexcept {
       ::GetQueuedCompletionStatus(port.get(), &bytes, &key, &overlapped, 0);
       best = std::min(best, steady_clock::now() - begun);
     }
-    return std::clamp(duration_cast<microseconds>(8 * best), least, most);
+    return std::clamp(duration_cast<microseconds>(4 * best), least, most);
   }();
   return cost;
-}
-
-void set_budget(std::size_t bytes) noexcept {
-  budget.store(bytes, std::memory_order_relaxed);  // as in reserve
-}
-
-std::size_t memory_in_use() noexcept {
-  return in_use.load(std::memory_order_relaxed);  // as in reserve
 }
 
 kernel_handle::~kernel_handle() {
@@ -184,7 +162,7 @@ section make_section(const std::string& name, const arena_shape& shape, path_rea
     return {};
   }
   const std::uint64_t total = shape.total();
-  if (!reserve(total)) {
+  if (!budget::take(total)) {
     why = path_reason::no_memory;
     return {};
   }
@@ -195,13 +173,13 @@ section make_section(const std::string& name, const arena_shape& shape, path_rea
   const DWORD error = ::GetLastError();
   if (!made.name || error == ERROR_ALREADY_EXISTS) {
     why = reason_of(error);
-    give_back(total);
+    budget::give_back(total);
     return {};
   }
   void* const base = ::MapViewOfFile(made.name.get(), FILE_MAP_READ | FILE_MAP_WRITE, 0, 0, 0);
   if (base == nullptr) {
     why = path_reason::no_memory;
-    give_back(total);
+    budget::give_back(total);
     return {};
   }
   made.memory = own(base, shape);
@@ -237,7 +215,7 @@ std::shared_ptr<arena> open_section(const std::string& name, path_reason& why) {
     return refuse(base, 0);
   }
   if (!shape.valid() || shape.total() != size) return refuse(base, 0);
-  if (!reserve(size)) {
+  if (!budget::take(size)) {
     why = path_reason::no_memory;
     return refuse(base, 0);
   }
