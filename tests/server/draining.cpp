@@ -43,8 +43,10 @@ auto waits_in(census& people) {
       char byte = 0;
       (void)co_await client.stream().async_read_some(asio::buffer(&byte, 1));
     } else if (what == "write") {
-      std::size_t written = 0;
-      while (co_await lines.async_write(std::string(1000, 'x'))) ++written;
+      for (bool more = true; more;) {
+        const auto wrote = co_await lines.async_write(std::string(1000, 'x'));
+        more = wrote.has_value();
+      }
     } else if (what == "deadline") {
       fairway::timer hour{client.port(), 1h};
       (void)co_await hour.async_wait();
@@ -88,13 +90,16 @@ struct held_up {
       for (const char* what : waits) {
         peers.push_back(raw_peer::connect(where));
         peers.back().write(what + std::string("\n"));
+        settle();
       }
       peers.push_back(raw_peer::connect(where));  // says nothing
+      settle();
     }
     const auto limit = std::chrono::steady_clock::now() + patience;
     while (requests() != 3 * waits.size() || people.alive != 3 * 5) {
       settle();
-      REQUIRE(std::chrono::steady_clock::now() < limit);
+      REQUIRE_MESSAGE(std::chrono::steady_clock::now() < limit,
+                      requests() << " requests, " << people.alive << " alive");
     }
     settle();
   }
