@@ -11,8 +11,8 @@ function(fairway_warnings target)
       target_compile_options(${target} PRIVATE
         -Wno-maybe-uninitialized -Wno-mismatched-new-delete)
     endif()
-    if(CMAKE_UNITY_BUILD AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-      # Clang would see the names of one source shadowed in the next that it is compiled with.
+    if(CMAKE_UNITY_BUILD)
+      # The names of one source would be shadowed in the next that it is compiled with.
       target_compile_options(${target} PRIVATE -Wno-shadow)
     endif()
     if(FAIRWAY_WERROR)
