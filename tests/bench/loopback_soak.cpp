@@ -169,7 +169,10 @@ int beside_a_hot_ring(std::size_t idle) {
         fairway::spawn(p, [](fairway::stream s, bool& end, bool& ended,
                              std::size_t& trips) -> fairway::task<> {
           std::vector<char> room(64);
-          for (; !end; ++trips) co_await round_trip(s, room);
+          while (!end) {
+            co_await round_trip(s, room);
+            ++trips;
+          }
           ended = true;
         }(co_await open(p, ring, {1, 64}), stop, stopped, hot));
       }
