@@ -71,7 +71,7 @@ for depth in ${DEPTHS:-1 16}; do
   for clients in ${CLIENTS:-50 500}; do
     for test in ${TESTS:-ping_mbulk set get incr mset}; do cell; done
   done
-done | tee "$folder/runs" | sed 's/^/run: /'
+done | tee "$folder/runs"
 
 awk '
   { key = sprintf("%2d, %3d clients, %s", $2, $3, $4)
