@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the Debian packages that are missing: packages.sh run|test|ci|bench
 #   run   what building and running the samples needs
-#   test  also what the tests need: OpenSSL, cross compiler, Wine
+#   test  also what the tests need: OpenSSL, cross compiler, Wine, what builds OpenSSL for Windows
 #   ci    also the second compiler
 #   bench what building and running the samples needs, and the peers they are measured against
 # Silent and quick when nothing is missing. Works as root or through sudo. The package lists are
@@ -11,10 +11,10 @@ set -eu
 packages='cmake doctest-dev g++ libboost1.81-dev liburing-dev ninja-build'
 case ${1:-} in
   run) ;;
-  test) packages="$packages libssl-dev g++-mingw-w64-x86-64-posix wine wine64" ;;
+  test) packages="$packages g++-mingw-w64-x86-64-posix libssl-dev make perl wine wine64" ;;
   ci)
-    packages="$packages clang-19 g++-mingw-w64-x86-64-posix libclang-rt-19-dev libssl-dev spin"
-    packages="$packages wine wine64" ;;
+    packages="$packages clang-19 g++-mingw-w64-x86-64-posix libclang-rt-19-dev libssl-dev make perl"
+    packages="$packages spin wine wine64" ;;
   bench)
     packages="$packages libbenchmark-dev libevent-dev libuv1-dev libzmq3-dev python3 redis-server"
     packages="$packages strace" ;;
