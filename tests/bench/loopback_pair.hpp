@@ -55,12 +55,12 @@ inline fairway::task<> serve(fairway::stream s) {
   std::vector<char> room(asked.echo != 0 ? asked.size : 256 * 1024);
   if (asked.echo != 0) {
     if (!co_await fairway::async_write(s, asio::buffer(room, 1))) co_return;
-    while (co_await fairway::async_read(s, asio::buffer(room))) {
+    while (auto got = co_await fairway::async_read(s, asio::buffer(room))) {
       if (!co_await fairway::async_write(s, asio::buffer(room))) co_return;
     }
     co_return;
   }
-  while (co_await s.async_read_some(asio::buffer(room))) {
+  while (auto got = co_await s.async_read_some(asio::buffer(room))) {
   }
   (void)co_await fairway::async_write(s, asio::buffer(room, 1));
 }

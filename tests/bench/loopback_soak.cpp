@@ -54,7 +54,7 @@ fairway::task<> echo_with_pauses(fairway::stream s) {
   if (!co_await fairway::async_read(s, asio::buffer(&asked, sizeof asked))) co_return;
   std::vector<char> room(asked.size);
   if (!co_await fairway::async_write(s, asio::buffer(room, 1))) co_return;
-  while (co_await fairway::async_read(s, asio::buffer(room))) {
+  while (auto got = co_await fairway::async_read(s, asio::buffer(room))) {
     now_and_then.perhaps();
     if (!co_await fairway::async_write(s, asio::buffer(room))) co_return;
   }

@@ -115,6 +115,10 @@ each '^(include|lib)/' '
   open && /;|\{/ { if (text !~ /memory_order/) print FILENAME ":" open; open = 0 }' |
   rule 'an atomic names its order'
 
+# GCC 12 destroys the temporaries of such a condition twice, whatever the library.
+hits "$code" '(^|[^A-Za-z_])while \(!?co_await ' |
+  rule 'a loop names what its condition awaits'
+
 hits '^tests/.*'"$code" 'sleep_(for|until)|[Ss]leep(Ex)?[(]' |
   rule 'no test sleeps'
 

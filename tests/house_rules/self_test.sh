@@ -30,6 +30,7 @@ END
 : >lib/engine/iocp/connect.cpp
 {
   echo 'std::this_thread::sleep_for(1ms);'
+  echo 'while (co_await s.async_write(bytes)) ++n;'
   echo 'listener::open(port, endpoint::loopback_v4(8080));'
 } >tests/net/bad.cpp
 : >samples/bad.cpp

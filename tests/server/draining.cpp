@@ -278,7 +278,7 @@ TEST_CASE("a stop token tells handlers that a drain has begun") {
   served s{[&](fairway::connection& c) -> fairway::task<> {
     std::stop_callback note{c.stop_token(), [&] { told = true; }};
     char byte = 0;
-    while (co_await c.stream().async_read_some(asio::buffer(&byte, 1))) {}
+    while (auto got = co_await c.stream().async_read_some(asio::buffer(&byte, 1))) {}
   }};
   raw_peer peer = s.connect();
   peer.write("x");

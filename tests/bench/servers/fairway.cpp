@@ -42,7 +42,6 @@ fairway::task<> sink(fairway::stream client) {
 }
 
 fairway::task<> source(fairway::stream client, const unsigned char* pattern) {
-  // Not `while (co_await ...)`: GCC 12 breaks the frame of a loop whose condition alone awaits.
   for (;;) {
     auto sent = co_await fairway::async_write(client, asio::buffer(pattern, bench_bulk_bytes));
     if (!sent) break;
