@@ -43,10 +43,6 @@ svg{max-width:100%;height:auto}
 """
 
 
-def median_of(entry, name):
-    return entry[name] if name in entry else entry["median"].get(name)
-
-
 def baseline_of(work):
     """The first contender that has figures: what the others are compared with."""
     for name, entry in work["contenders"].items():
@@ -61,15 +57,11 @@ def chart_of(work):
     for name, entry in work["contenders"].items():
         if not entry["rounds"]:
             continue
-        value = entry["median"].get(figure)
+        value = figures.of_entry(entry, figure)
         low, high = figures.quartiles(figures.column(entry["rounds"], figure))
         first, second = value, 0
-        if figure == "cpu_us" and entry["median"].get("user_us") is not None:
-            # The split is sampled: its means over all rounds, scaled to the exact whole.
-            user = sum(figures.column(entry["rounds"], "user_us"))
-            whole = sum(figures.column(entry["rounds"], "cpu_us"))
-            first = value * user / whole if whole else value
-            second = value - first
+        if figure == "cpu_us" and "user_us" in entry:
+            first, second = entry["user_us"], entry["system_us"]
         rows.append({"name": entry["title"], "first": first, "second": second, "low": low,
                      "high": high, "ours": name.startswith("fairway") or name == "kv_server",
                      "text": figures.number(value)})
@@ -81,7 +73,7 @@ def chart_of(work):
 def table_of(work):
     entries = work["contenders"]
     columns = [column for column in COLUMNS[work["kind"]]
-               if any(median_of(entry, column[1]) for entry in entries.values())]
+               if any(figures.of_entry(entry, column[1]) for entry in entries.values())]
     base = baseline_of(work)
     head = "".join(f"<th>{escape(title)}</th>" for title, _, _ in columns)
     unit = UNITS.get(work["figure"], work["figure"])
@@ -96,7 +88,7 @@ def table_of(work):
             continue
         cells = ""
         for _, figure, divisor in columns:
-            value = median_of(entry, figure)
+            value = figures.of_entry(entry, figure)
             cells += f"<td>{figures.number(value / divisor if value is not None else None)}</td>"
         found = figures.ratios(entry["rounds"], entries[base]["rounds"], work["figure"])
         low, high = figures.quartiles(found)
