@@ -66,3 +66,10 @@ def number(value):
     if size >= 0.1 or value == 0:
         return f"{value:.2f}"
     return f"{value:.4f}"
+
+
+def both(bar):
+    """The two figures behind a ratio."""
+    if bar["ours"] is None:
+        return ""
+    return f"{number(bar['ours'])}, {number(bar['theirs'])}"

@@ -244,6 +244,7 @@ def main():
     # So that what was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run = Run(given)
+    company = machine.Company()
     results = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": "sh tests/bench/run.sh " + " ".join(sys.argv[1:]),
@@ -253,7 +254,7 @@ def main():
         "works": [run.work(work) for work in works],
     }
     results["seconds"] = round(time.monotonic() - run.begun)
-    results["machine"]["load_after"] = round(os.getloadavg()[0], 2)
+    results["machine"].update(company.shares())
     results["bars"] = [] if given.smoke else bars.judge(results)
     os.makedirs(given.out, exist_ok=True)
     with open(os.path.join(given.out, "results.json"), "w", encoding="utf-8") as file:
@@ -261,6 +262,8 @@ def main():
     if not given.smoke:
         report.write(results, given.out)
         print(markdown.bars(results))
+        if machine.complaint(results["machine"]):
+            print(f"not to be trusted: {machine.complaint(results['machine'])}")
     print(f"{len(works)} works in {results['seconds']} s, {len(run.failed)} failed; "
           f"the report is in {given.out}")
     for line in run.failed:
