@@ -25,6 +25,7 @@ constexpr const char* help =
     "  --turns N           of each server (1)\n"
     "  --seconds S         measured in each turn (1); --warm S before that (0.1)\n"
     "  --count N           echo: requests to measure instead of a time\n"
+    "  --poll 1            never sleep while measuring; needs a processor of its own\n"
     "Prints one JSON object; the exit status is 1 when something broke or a byte was wrong.\n";
 
 [[noreturn]] void usage_error(const char* what) {
@@ -62,6 +63,8 @@ bench::plan parse(int count, char** words) {
       p.count = std::strtoull(value, nullptr, 10);
     } else if (word == "--turns") {
       p.turns = std::strtoull(value, nullptr, 10);
+    } else if (word == "--poll") {
+      p.poll = value[0] == '1';
     } else if (word == "--pid" && !p.servers.empty()) {
       p.servers.back().pid = static_cast<pid_t>(std::strtol(value, nullptr, 10));
     } else if (word == "--allocations" && !p.servers.empty()) {

@@ -30,6 +30,9 @@ struct plan {
   double warm_seconds = 0.1;     // of each turn, not measured
   double seconds = 1;            // of each turn
   std::uint64_t count = 0;       // requests to measure instead of a time; 0: by time
+  // Never sleeps while it measures: otherwise a server pays for waking the load generator, now and
+  // then, and on a virtual machine that costs more than a request.
+  bool poll = false;
 };
 
 // One turn of one server.

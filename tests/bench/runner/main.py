@@ -167,7 +167,8 @@ class Run:
             try:
                 found = processes.load(
                     self.place, servers.values(), [*work.words, "--turns", turns],
-                    self.timing(work), 120 + 2 * work.estimate(self.index))
+                    self.timing(work), 120 + 2 * work.estimate(self.index),
+                    poll=work.kind != "wine")
             except (processes.NotBuilt, processes.Failed) as error:
                 for name in servers:
                     self.give_up(work, name, entries[name], error)

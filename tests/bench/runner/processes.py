@@ -125,16 +125,17 @@ def check(found):
     return found
 
 
-def load(place, servers, words, more=(), seconds=120):
-    """The load generator against all of them in turn; a list in their order, unchecked."""
-    command = [place.program("bench_load")]
+def load(place, servers, words, more=(), seconds=120, poll=True):
+    """The load generator against all of them in turn; a list in their order, unchecked. Wine's own
+    server needs the other core at times, so it must not `poll`."""
+    command = [place.program("bench_load"), "--poll", int(poll and not place.one_core)]
     for server in servers:
         command += ["--connect", server.at, "--pid", server.pid]
     return run_json(place, [*command, *words, *more], seconds)["servers"]
 
 
-def load_one(place, server, words, more=()):
-    return check(load(place, [server], words, more)[0])
+def load_one(place, server, words, more=(), poll=True):
+    return check(load(place, [server], words, more, poll=poll)[0])
 
 
 def tcp_server(place, words, work, environment=None):
@@ -304,7 +305,7 @@ def count_wine_calls(place, words, work, count):
     with log, Server(place, command, environment).wait(120) as server:
         log.seek(0, os.SEEK_END)
         before = log.tell()
-        load_one(place, server, work.words, ["--count", count, "--warm", 0])
+        load_one(place, server, work.words, ["--count", count, "--warm", 0], poll=False)
         log.seek(before)
         seen = WINE_CALLS.findall(log.read())
     # A call of kernel32 is forwarded to kernelbase and would count twice.
