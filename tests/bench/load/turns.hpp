@@ -1,8 +1,8 @@
 // What the works have in common: one server's connections on one epoll set, and its turns. Many
-// servers are alive at once and take turns of some tens of milliseconds, so that each is compared
-// with what the others did in the same second: a machine that is slower for a while is slower for
-// all of them. A turn begins with what is not measured and leaves nothing in flight, so a server
-// whose turn it is not sleeps.
+// servers are alive at once and take turns of ten milliseconds and more, so that each is compared
+// with what the others did in the same tenth of a second: a machine that is slower for a while is
+// slower for all of them. A turn begins with what is not measured and leaves nothing in flight, so
+// a server whose turn it is not sleeps.
 //
 // `Work` has resume(): the first requests; serve(number, events): a connection is ready; settle():
 // ends what is in flight; finish(): the last looks at the bytes.

@@ -1,8 +1,8 @@
 // Frames of a 4-byte length and a body of 64 bytes, in memory. One item is one message. Names are
 // WORK/CONTENDER.
 //
-//   frames         encoded and decoded: two framed streams over a stream in memory and the loop that
-//                  runs them, beside a loop that does no more than the bytes need
+//   frames         encoded and decoded: two framed streams over a stream in memory and the port
+//                  that runs them, beside a loop that does no more than the bytes need
 //   frames_decode  decoded only: the codec alone, beside the same loop
 //
 // Fair because: each makes a string of every message, and looks at the length before it trusts it.

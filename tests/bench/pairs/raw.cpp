@@ -2,8 +2,8 @@
 // (tcp_spin), blocking AF_UNIX (unix), a ring in shared memory with both ends spinning (memory).
 //
 // Fair because: TCP_NODELAY, one thread an end, a buffer of the message's size, one way 64 KiB, a
-// ring of 256 KiB each way, the compiler's flags of all contenders. They are limits, not contenders:
-// they serve one connection, and the spinning ones burn a core each.
+// ring of 256 KiB each way, the compiler's flags of all contenders. They are limits: they serve one
+// connection, and the spinning ones burn a core each.
 #include "pair.hpp"
 
 #include "../servers/posix.h"

@@ -77,8 +77,8 @@ class Work:
     # afresh each time: all rounds are the product. Quick, full.
     sittings: tuple = (1, 1)
     turns: tuple = (5, 12)
-    seconds: tuple = (0.03, 0.04)   # measured in each
-    warm: float = 0.01              # before that
+    seconds: tuple = (0.02, 0.03)   # measured in each
+    warm: float = 0.005             # before that
     server: str = "echo"
     quick: bool = True              # is in a quick run
     counted: tuple = (False, False) # with passes that count system calls and allocations
@@ -107,7 +107,7 @@ class Work:
         start = 1.5 if self.kind == "wine" else 0.05
         connections = self.word("--connections", 1)
         settle = connections * self.word("--size", 64) * self.word("--depth", 1) / 1e9
-        turns = each * names * (self.seconds[full] + self.warm + settle)
+        turns = each * names * (self.seconds[full] + self.warm + settle + 0.001)
         counts = names * (0.3 + 60e-6 * connections + 1.2) if self.counted[full] else 0
         return turns + self.sittings[full] * names * (start + connections * 150e-6) + counts
 
@@ -118,19 +118,17 @@ def echo(connections, size, depth, **more):
     many = "connections" if connections > 1 else "connection"
     title = f"echo, {size} B, {connections} {many}, depth {depth}"
     words = ["--connections", connections, "--size", size, "--depth", depth]
-    # As long as what is in flight takes, at least.
-    round_seconds = connections * size * depth / 1e9
-    timing = {"warm": max(0.01, round_seconds),
-              "seconds": (max(0.03, round_seconds), max(0.04, round_seconds))}
-    if round_seconds > 0.1:
-        timing["turns"] = (2, 3)
+    # Every connection has had its turn before it counts, and twice while it does.
+    turn = connections * (10e-6 + size * depth / 1e9)
+    timing = {"warm": max(0.003, turn), "seconds": (max(0.012, 2 * turn),) * 2,
+              "turns": (15, 40) if turn < 0.02 else (5, 12) if turn < 0.1 else (2, 3)}
     return Work(name, title, "tcp", words, ECHOERS, "cpu_us", **{**timing, **more})
 
 
 def works():
     """All of them, the main one first."""
     quick_cells = {(1, 64, 1), (64, 64, 16), (64, 16384, 1), (1000, 64, 1)}
-    yield echo(64, 64, 1, sittings=(3, 5), turns=(14, 30), counted=(True, True))
+    yield echo(64, 64, 1, sittings=(3, 5), turns=(40, 80), counted=(True, True))
     for connections in (1, 64, 1000):
         for size in (64, 1024, 16384, 65536):
             for depth in (1, 16):
@@ -158,7 +156,7 @@ def bulk_works():
     for name, title in (("sink", "bulk to the server"), ("source", "bulk from the server")):
         yield Work(name, f"{title}, 64 KiB pieces, 4 connections", "tcp",
                    ["--work", name, "--size", 65536, "--connections", 4], READERS,
-                   "bytes_per_second", server=name, seconds=(0.05, 0.05))
+                   "bytes_per_second", server=name, seconds=(0.02, 0.03), warm=0.01)
 
 
 def loop_works():
@@ -207,7 +205,7 @@ def other_works():
                        f"Redis protocol, {work}, 50 clients, depth {depth}", "key_value",
                        ["--work", f"redis_{work}", "--connections", 50, "--depth", depth],
                        list(KEY_VALUE_SERVERS), "cpu_us", quick=work != "ping",
-                       sittings=(2, 3), turns=(10, 25))
+                       sittings=(2, 3), turns=(30, 80), seconds=(0.015, 0.015))
     for connections in (1, 64):
         yield Work(f"wine_{connections}",
                    f"echo, 64 B, connections: {connections}, server under Wine", "wine",

@@ -162,8 +162,8 @@ def machine_table(results):
 
 METHOD = """One load generator, on one core, drives the servers, which are on the other one; it
 compares every byte and reads the server's CPU clock (to the nanosecond) and its own at both ends of
-the measured time. All servers of a table are alive at once and take turns of some tens of
-milliseconds (A B C, C B A, ...); whose turn it is not sleeps. Servers are started afresh some
+the measured time. All servers of a table are alive at once and take turns of ten milliseconds and
+more (A B C, C B A, ...); whose turn it is not sleeps. Servers are started afresh some
 times. Pairs of processes take turns in rounds, afresh each time. Figures are medians; times are
 those of all turns; a ratio is the median of the ratios of each turn to the same turn of the first
 contender, so that a machine which is slower for a while is slower for both. The share of user and
