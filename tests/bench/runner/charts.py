@@ -30,8 +30,8 @@ def bars(title, unit, rows, legend=("", "")):
            f'width="{width}" height="{height}" role="img" aria-label="{escape(title)}">',
            f"<style>{STYLE}</style>",
            f'<rect class="c-back" width="{width}" height="{height}"/>',
-           f'<text class="c-text" x="10" y="20" font-weight="600">{escape(title)}</text>',
-           f'<text class="c-text c-dim" x="10" y="40">{escape(legend_text(unit, legend))}</text>']
+           f'<text class="c-text" x="10" y="20" font-weight="600">{escape(title)}</text>']
+    out += legend_of(unit, legend)
     out += axis(most, scale, TOP + ROW * len(rows))
     for index, row in enumerate(rows):
         out += one_row(row, TOP + ROW * index, scale)
@@ -64,11 +64,15 @@ def tick(value):
     return f"{value:g}"
 
 
-def legend_text(unit, legend):
-    text = unit
-    if legend[0]:
-        text += f"; dark part: {legend[0]}, light part: {legend[1]}"
-    return text + "; the line is the middle half of the rounds"
+def legend_of(unit, legend):
+    """The unit, and what the two parts of a bar are."""
+    out = [f'<text class="c-text c-dim" x="10" y="40">{escape(unit)}; the line is the middle half '
+           "of the rounds</text>"]
+    for index, part in enumerate(legend if legend[0] else ()):
+        x = NAME_WIDTH + BAR_WIDTH - 30 + 70 * index
+        out += [f'<rect class="c-us{"2" if index else ""}" x="{x}" y="10" width="10" height="10"/>',
+                f'<text class="c-text c-dim" x="{x + 15}" y="20">{escape(part)}</text>']
+    return out
 
 
 def one_row(row, y, scale):

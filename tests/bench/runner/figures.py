@@ -38,7 +38,8 @@ def summary(rounds):
 def add_sitting(entry, found):
     """Takes in what the load generator says of one server. Times are those of all turns of the
     sitting; of several sittings the median."""
-    entry["rounds"] += found["rounds"]
+    # In a turn that another program took there was nothing to measure.
+    entry["rounds"] += [one if one["requests"] else None for one in found["rounds"]]
     sittings = entry.setdefault("sittings", [])
     sittings.append({name: value for name, value in found.items()
                      if isinstance(value, (int, float))})

@@ -204,10 +204,10 @@ class Run:
             try:
                 if work.counted[self.index]:
                     entry["allocations"] = processes.count_allocations(
-                        self.place, words, work, ["--seconds", 0.2])
+                        self.place, words, work, ["--count", requests, "--warm", 0.1])
                     entry["calls"] = processes.count_calls(self.place, words, work, requests)
                 elif work.name == "hot" and not self.given.smoke:
-                    many = 22000 if name == "fairway_memory" else 2500
+                    many = 200500 if name == "fairway_memory" else 2500
                     entry["calls"] = processes.count_pair_calls(self.place, words, 500, many)
                 elif work.kind == "key_value" and self.index == 1:
                     entry["calls"] = processes.count_calls(self.place, words, work, requests)

@@ -28,8 +28,8 @@ WINE_SERVERS = {
     "asio_iocp": ("Boost.Asio coroutines, IOCP under Wine", ["bench_server_asio_coroutines.exe"]),
 }
 
-# Fair because: both on one thread and in memory alone, without a log or a snapshot (processes.py has
-# redis-server's words), TCP_NODELAY and 16 KiB to read into by default, one and the same key.
+# Fair because: both on one thread and in memory alone, without a log or a snapshot (processes.py
+# has redis-server's words), TCP_NODELAY and 16 KiB to read into by default, one and the same key.
 KEY_VALUE_SERVERS = {
     "kv_server": ("kv_server (Fairway)", ["kv_server"]),
     "redis": ("redis-server", ["redis-server"]),

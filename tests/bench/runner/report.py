@@ -38,7 +38,7 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back)
 max-width:1200px;margin:2em auto;padding:0 1em}
 table{border-collapse:collapse;margin:.6em 0;font-variant-numeric:tabular-nums}
 th,td{padding:.2em .6em;border-bottom:1px solid var(--line);text-align:right}
-th:first-child,td:first-child,td.left{text-align:left}tr.us{background:var(--us)}
+th:first-child,td:first-child,.left{text-align:left}tr.us{background:var(--us)}
 .wide{overflow-x:auto}.dim{color:var(--dim)}.met{color:#1a7f37}.missed{color:#cf222e}
 @media (prefers-color-scheme:dark){.met{color:#4ac26b}.missed{color:#ff7b72}}
 svg{max-width:100%;height:auto}
@@ -113,8 +113,9 @@ def bars_table(results):
     met = sum(bar["verdict"] == "met" for bar in results["bars"])
     missed = sum(bar["verdict"] == "missed" for bar in results["bars"])
     out = [f"<p>{met} met, {missed} missed, {len(results['bars']) - met - missed} without a figure "
-           'in this run.</p><div class="wide"><table><tr><th>bar</th><th>has to be</th><th>is</th>'
-           "<th>ours, theirs</th><th>middle half</th><th></th></tr>"]
+           'in this run.</p><div class="wide"><table><tr><th>bar</th>'
+           '<th class="left">has to be</th>'
+           "<th>is</th><th>ours, theirs</th><th>middle half</th><th></th></tr>"]
     for bar in results["bars"]:
         low, high = bar["spread"] or (None, None)
         spread = f"{figures.number(low)} to {figures.number(high)}" if low is not None else ""
