@@ -207,8 +207,11 @@ class Run:
                         self.place, words, work, ["--count", requests, "--warm", 0.1])
                     entry["calls"] = processes.count_calls(self.place, words, work, requests)
                 elif work.name == "hot" and not self.given.smoke:
-                    many = 200500 if name == "fairway_memory" else 2500
-                    entry["calls"] = processes.count_pair_calls(self.place, words, 500, many)
+                    if name == "fairway_memory":
+                        entry["calls"] = processes.count_pair_calls(
+                            self.place, words, 500, 200500)
+                    elif self.index == 1:
+                        entry["calls"] = processes.count_pair_calls(self.place, words, 200, 1000)
                 elif work.kind == "key_value" and self.index == 1:
                     entry["calls"] = processes.count_calls(self.place, words, work, requests)
                 elif work.name == "wine_1" and not self.given.smoke:

@@ -101,7 +101,8 @@ class Work:
             count = self.word("--count", 0)
             spent = count * 50e-6 if count else self.seconds[full] + 0.06
             spent += 1.4 if "idle" in self.words else 0
-            return each * names * spent
+            counts = 1 + 3 * full * names if self.name == "hot" else 0
+            return each * names * spent + counts
         if "idle" in self.words:
             return each * names * self.word("--connections", 1) * 700e-6
         start = 1.5 if self.kind == "wine" else 0.05
