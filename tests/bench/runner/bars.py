@@ -95,7 +95,9 @@ def engine_bars(bars):
     calls = [bars.works.get("wine_1", {}).get("contenders", {}).get(contender, {}).get("calls")
              for contender in ("fairway_iocp", "asio_iocp")]
     if None in calls:
-        bars.unknown(section, name, limit, "not counted", "asio_iocp")
+        why = bars.rounds("wine_1", "fairway_iocp")
+        bars.unknown(section, name, limit, why if isinstance(why, str) else "not counted",
+                     "asio_iocp")
     else:
         bars.add(section, name, limit, calls[0] / calls[1], calls[0] < calls[1],
                  peer="asio_iocp", ours=calls[0], theirs=calls[1])
