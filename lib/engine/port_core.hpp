@@ -108,6 +108,19 @@ class port_core {
 
   // The handler that runs now is worth so many more in the budget of a turn.
   void look_sooner(unsigned handlers) noexcept { handlers_since_look_ += handlers; }
+  // Any thread. True: a handler of this port runs here, and a coroutine in it may do a step that
+  // ends at once without an operation. So many steps a handler, so that others come to their turn;
+  // each is worth a handler in the budget of a turn.
+  bool may_go_on() const noexcept {
+    return running_here() && steps_left_ != 0 && hops_.empty() && !shutting_down_;
+  }
+  void went_on() noexcept {
+    --steps_left_;
+    ++handlers_since_look_;
+    counts_.submissions.add();
+    counts_.completions.add();
+    counts_.inline_completions.add();
+  }
 
   // --- operations ---
   // Gives `op` (claimed, handler attached, arguments set) to the backend.
@@ -210,6 +223,7 @@ class port_core {
   timer_queue timers_;
   ready_queue ready_;
   unsigned handlers_since_look_ = 0;
+  unsigned steps_left_ = 0;  // of the handler that runs; none where faults are wanted
   bool performing_hops_ = false;
   bool shutting_down_ = false;
   long local_work_ = 0;            // operations in flight and work counted on the owner's thread
