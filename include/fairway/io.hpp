@@ -18,6 +18,7 @@
 // delimiters are copied.
 
 #include <fairway/as_result.hpp>
+#include <fairway/net/detail/at_once.hpp>
 
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/completion_condition.hpp>
@@ -60,8 +61,15 @@ using boost::asio::async_write;
 template <detail::stream_without_default_token Stream, class Buffers>
 auto async_read(Stream& stream, Buffers&& buffers)
 {
-  return boost::asio::async_read(stream, std::forward<Buffers>(buffers),
-                                 detail::token_for<Stream>{});
+  using boost::asio::is_mutable_buffer_sequence;
+  if constexpr (detail::transfers_at_once<Stream> &&
+                is_mutable_buffer_sequence<std::decay_t<Buffers>>::value) {
+    return detail::read_whole<Stream, std::decay_t<Buffers>>(stream,
+                                                             std::forward<Buffers>(buffers));
+  } else {
+    return boost::asio::async_read(stream, std::forward<Buffers>(buffers),
+                                   detail::token_for<Stream>{});
+  }
 }
 
 /// Reads into a buffer sequence or dynamic buffer until it is full or one of Asio's completion
@@ -90,8 +98,15 @@ auto async_read(Stream& stream, Buffers buffers, detail::transfer_exactly until)
 template <detail::stream_without_default_token Stream, class Buffers>
 auto async_write(Stream& stream, Buffers&& buffers)
 {
-  return boost::asio::async_write(stream, std::forward<Buffers>(buffers),
-                                  detail::token_for<Stream>{});
+  using boost::asio::is_const_buffer_sequence;
+  if constexpr (detail::transfers_at_once<Stream> &&
+                is_const_buffer_sequence<std::decay_t<Buffers>>::value) {
+    return detail::write_whole<Stream, std::decay_t<Buffers>>(stream,
+                                                              std::forward<Buffers>(buffers));
+  } else {
+    return boost::asio::async_write(stream, std::forward<Buffers>(buffers),
+                                    detail::token_for<Stream>{});
+  }
 }
 
 /// Writes from a buffer sequence or dynamic buffer until it is empty or one of Asio's completion

@@ -12,12 +12,11 @@
 #pragma once
 
 #include "engine/backend.hpp"
-#include "engine/block_pool.hpp"
 #include "engine/buffer_pool.hpp"
+#include "engine/clock_os.hpp"
 #include "engine/inbox.hpp"
 #include "engine/operation.hpp"
 #include "engine/poll_hook.hpp"
-#include "engine/ready_queue.hpp"
 #include "engine/timer_queue.hpp"
 
 #include <fairway/engine/completion_port.hpp>
@@ -56,7 +55,7 @@ struct counters {
   std::atomic<std::uint64_t> wakeups_sent{0};  // any thread; relaxed, a plain count
 };
 
-class port_core {
+class port_core : public owner_side {
  public:
   port_core(completion_port& port, const port_options& options);
   port_core(const port_core&) = delete;
@@ -75,7 +74,7 @@ class port_core {
   void stop() noexcept;               // any thread
   bool stopped() const noexcept;      // any thread
   void restart() noexcept;            // any thread
-  bool running_here() const noexcept;  // any thread
+  bool running_here() const noexcept { return side_here(port_) != nullptr; }  // any thread
   void shutdown() noexcept;           // first half of destruction: the kernel lets go
   void discard_all() noexcept;        // destroys every handler without running it
   void attach_clock() { options_.clock->attach(port_); }
@@ -85,6 +84,7 @@ class port_core {
 
   // --- other threads ---
   void post(operation* op) noexcept;
+  void post_elsewhere(operation* op) noexcept;  // not from inside a run function
   void post_hop(operation* op) noexcept;
   owned try_own() noexcept;
   void disown() noexcept;
@@ -104,10 +104,31 @@ class port_core {
     const time_point start = now();
     return time > time_point::max() - start ? time_point::max() : start + time;
   }
+  // Whether a time on the port's clock has come; cheap when it is far away, or was seen to come.
+  bool has_come(time_point when) noexcept {
+    if (manual_time()) return when <= now();
+    if (when <= read_at_) return true;
+    if (when > recent_time() + recent_lag) return false;
+    read_at_ = now();
+    return when <= read_at_;
+  }
   bool manual_time() const noexcept { return options_.clock != nullptr; }
 
   // The handler that runs now is worth so many more in the budget of a turn.
   void look_sooner(unsigned handlers) noexcept { handlers_since_look_ += handlers; }
+  // Any thread. True: a handler of this port runs here, and a coroutine in it may do a step that
+  // ends at once without an operation. So many steps a handler, so that others come to their turn;
+  // each is worth a handler in the budget of a turn.
+  bool may_go_on() const noexcept {
+    return running_here() && steps_left_ != 0 && hops_.empty() && !shutting_down_;
+  }
+  void went_on() noexcept {
+    --steps_left_;
+    ++handlers_since_look_;
+    counts_.submissions.add();
+    counts_.completions.add();
+    counts_.inline_completions.add();
+  }
 
   // --- operations ---
   // Gives `op` (claimed, handler attached, arguments set) to the backend.
@@ -171,7 +192,6 @@ class port_core {
   void set_hook(poll_hook& hook) noexcept { hook_ = &hook; }
 
   // --- memory ---
-  block_pool& blocks() noexcept { return blocks_; }
   buffer_pool& buffers() noexcept { return buffers_; }
   // A buffer for a receive; null: `op` now waits for one and is started again when it comes.
   receive_block* take_block(io_op& op) noexcept;
@@ -183,11 +203,13 @@ class port_core {
   }
 
  private:
-  struct run_frame;
   std::size_t loop(std::size_t handlers_max, time_point until, patience how);
   bool run_ready_one();
   void look_around(time_point until, patience how);
-  void perform_hops() noexcept;
+  void perform_hops() noexcept {
+    if (!hops_.seems_empty()) perform_waiting_hops();
+  }
+  void perform_waiting_hops() noexcept;
   void accept_posts() noexcept;
   void fire_deadlines() noexcept;
   void deliver_signals() noexcept;
@@ -206,10 +228,10 @@ class port_core {
   completion_port& port_;
   port_options options_;
   counters counts_;
-  block_pool blocks_;
   timer_queue timers_;
-  ready_queue ready_;
+  time_point read_at_{};  // when the port's clock was last read for deadlines
   unsigned handlers_since_look_ = 0;
+  unsigned steps_left_ = 0;  // of the handler that runs; none where faults are wanted
   bool performing_hops_ = false;
   bool shutting_down_ = false;
   long local_work_ = 0;            // operations in flight and work counted on the owner's thread
@@ -223,7 +245,8 @@ class port_core {
   time_point entered_{};          // the last entry into the kernel, while the hook is hot
   unsigned hot_turns_ = 0;
   buffer_pool buffers_;
-  boost::asio::io_context frames_{1};  // gives the thread Asio's coroutine frame cache
+  // Gives the thread Asio's coroutine frame cache. Only the owner touches it: it needs no locks.
+  boost::asio::io_context frames_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
   backend backend_;
   engine_kind kind_;
   std::string reason_;

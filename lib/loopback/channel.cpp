@@ -1,6 +1,7 @@
 #include "loopback/channel.hpp"
 
 #include "engine/port_core.hpp"
+#include "engine/processor_pause.hpp"
 #include "loopback/service.hpp"
 #include "loopback/tcp.hpp"
 #include "net/objects.hpp"
@@ -21,9 +22,17 @@ channel& channel_of(const io_object& stream) noexcept {
   return static_cast<channel&>(*stream.attached);
 }
 
-std::uint64_t total(const io_op& op) noexcept {
+// What a step of a coroutine moves at most: much more takes longer than an operation costs.
+constexpr std::uint64_t step_bytes_max = 4096;
+
+// See `rest`. A pause of the processor is 20 to 50 ns; a read of more than this is a batch.
+constexpr unsigned rest_pauses = 16;
+constexpr std::size_t small_read_max = 512;
+constexpr unsigned one_way_after = 8;
+
+std::uint64_t total(const io_vec* pieces, unsigned count) noexcept {
   std::uint64_t sum = 0;
-  for (std::uint32_t i = 0; i < op.vec_count; ++i) sum += op.vecs[i].size;
+  for (unsigned i = 0; i < count; ++i) sum += pieces[i].size;
   return sum;
 }
 
@@ -63,6 +72,7 @@ void channel::begin(io_op& op) noexcept {
   if (!service_->is_own()) return end_held(op, net_error::bad_descriptor, 0);
   if (&op == stream_.read_side) {
     in_ = &op;
+    rest();
     if (try_in(true)) return;
   } else {
     out_ = &op;
@@ -177,9 +187,7 @@ bool channel::read_ring(io_op& op) noexcept {
     into = &one;
     count = 1;
   }
-  const std::size_t got = in.read(into, count);
-  if (in.wake_writer()) ring_peer(1);
-  end_held(op, {}, got);
+  end_held(op, {}, take(into, count));
   return true;
 }
 
@@ -248,6 +256,7 @@ bool channel::try_out(bool ask_tcp) noexcept {
     return true;
   }
   const std::size_t put = out.write(op.vecs, op.vec_count);
+  reads_alone_ = 0;
   if (put == 0) return out.broken() && give_verdict(op, verdict::broken);
   if (out.wake_reader()) ring_peer(1);
   end_held(op, {}, put);
@@ -272,7 +281,58 @@ bool channel::write_tcp(io_op& op) noexcept {
 std::uint64_t channel::space_wanted() const noexcept {
   const std::uint64_t capacity = use_.in->shape().ring_bytes;
   if (out_->kind == op_kind::wait) return 1;
-  return std::clamp<std::uint64_t>(total(*out_), 1, capacity / 4);
+  return std::clamp<std::uint64_t>(total(out_->vecs, out_->vec_count), 1, capacity / 4);
+}
+
+// --- without an operation ---
+
+std::size_t channel::write_now(const io_vec* from, unsigned count) noexcept {
+  if (service_ == nullptr || !service_->is_own() || !path_told_ || machine_.shut()) return 0;
+  const std::uint64_t bytes = total(from, count);
+  if (bytes - 1 >= step_bytes_max || way_out() != way::ring) return 0;
+  ring_writer& out = machine_.out();
+  if (out.space(bytes) < bytes) return 0;
+  const std::size_t put = out.write(from, count);
+  reads_alone_ = 0;
+  if (out.wake_reader()) ring_peer(1);
+  return put;
+}
+
+std::size_t channel::read_now(const io_vec* into, unsigned count, std::size_t least) noexcept {
+  if (service_ == nullptr || !service_->is_own() || !path_told_) return 0;
+  if (machine_.way_in() != way::ring) return 0;
+  rest();
+  ring_reader& in = machine_.in();
+  const std::uint64_t wanted = total(into, count);
+  const std::uint64_t there = std::min(in.available(), wanted);
+  if (there - 1 >= step_bytes_max) return 0;
+  if (there < least && std::min(in.refresh(), wanted) < least) return 0;
+  return take(into, count);
+}
+
+std::size_t channel::take(const io_vec* into, unsigned count) noexcept {
+  ring_reader& in = machine_.in();
+  const std::size_t got = in.read(into, count);
+  if (in.wake_writer()) ring_peer(1);
+  if (got > small_read_max) {
+    reads_alone_ = 0;
+  } else if (reads_alone_ < one_way_after) {
+    ++reads_alone_;
+  } else {
+    rest_due_ = true;
+  }
+  return got;
+}
+
+// A reader that is faster than its writer looks at each message as it comes, and each look takes
+// the lines that the writer writes next away from it, which costs the writer more than the message
+// does. Where a peer sends small messages and is told nothing, a reader that has read all waits a
+// moment before it looks again: what comes meanwhile is read at once.
+void channel::rest() noexcept {
+  if (!rest_due_) return;
+  rest_due_ = false;
+  if (machine_.in().any_known()) return;
+  for (unsigned i = 0; i < rest_pauses; ++i) processor_pause();
 }
 
 // --- waiting ---

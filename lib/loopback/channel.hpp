@@ -46,6 +46,9 @@ class channel : public io_attachment {
 
   // --- of the stream ---
   virtual result<void> shutdown(bool receive, bool send) noexcept;
+  // As fast_path.hpp has them, with nothing in flight on that side.
+  std::size_t write_now(const io_vec* from, unsigned count) noexcept;
+  std::size_t read_now(const io_vec* into, unsigned count, std::size_t least) noexcept;
   // TCP for good, with nothing in flight. False: too late.
   bool leave() noexcept;
 
@@ -119,7 +122,11 @@ class channel : public io_attachment {
   bool read_tcp(io_op& op) noexcept;
   bool give_verdict(io_op& op, verdict v) noexcept;
   void tell_moved() noexcept;
+  std::size_t take(const io_vec* into, unsigned count) noexcept;
+  void rest() noexcept;
 
+  unsigned reads_alone_ = 0;  // small ones, without a write between them
+  bool rest_due_ = false;
   bool receive_shut_ = false;
   bool path_told_ = false;
   bool armed_ = true;  // as a fresh slot is

@@ -34,6 +34,11 @@ bool chose_source(const offer& made) noexcept;
 
 // --- stream, with an attachment of this ---
 result<void> shutdown(io_object& stream, bool receive, bool send) noexcept;
+// Without an operation, when a small one would end at once: all of `from`; at least `least` bytes
+// of what there is. Zero: nothing was done.
+std::size_t write_now(io_object& stream, const io_vec* from, unsigned count) noexcept;
+std::size_t read_now(io_object& stream, const io_vec* into, unsigned count,
+                     std::size_t least) noexcept;
 // True: the stream is TCP for good and the attachment is out of the way.
 bool leave(io_object& stream) noexcept;
 

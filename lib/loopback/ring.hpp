@@ -69,6 +69,7 @@ class ring_reader {
   bool broken() const noexcept { return broken_; }
   // Bytes to read; the peer's index is loaded anew when none are known.
   std::uint64_t available() noexcept { return tail_ != head_ ? tail_ - head_ : refresh(); }
+  bool any_known() const noexcept { return tail_ != head_; }
   std::uint64_t refresh() noexcept;
   std::size_t read(const io_vec* pieces, unsigned count) noexcept;
   // After a read: true when the writer waits for no more space than there is, and is to be rung.

@@ -85,6 +85,32 @@ void start_wait(io_object& object, io_op& op, wait_side side) {
   object.core->start(op);
 }
 
+namespace {
+
+// Of a channel, and none of the other's conditions holds it up.
+bool carried(const io_object& object, const io_op& side) noexcept {
+  return object.attached != nullptr && object.attached->start != nullptr && side.idle() &&
+         !object.closing;
+}
+
+}  // namespace
+
+std::size_t write_now(io_object& object, const buffer_list& from) noexcept {
+  port_core& core = *object.core;
+  if (!core.may_go_on() || !carried(object, *object.write_side)) return 0;
+  const std::size_t put = shm::write_now(object, from.data(), from.size());
+  if (put != 0) core.went_on();
+  return put;
+}
+
+std::size_t read_now(io_object& object, const buffer_list& into, std::size_t least) noexcept {
+  port_core& core = *object.core;
+  if (!core.may_go_on() || !carried(object, *object.read_side)) return 0;
+  const std::size_t got = shm::read_now(object, into.data(), into.size(), least);
+  if (got != 0) core.went_on();
+  return got;
+}
+
 transfer_values take_transfer(io_op& op) noexcept { return {op.result.ec, op.result.bytes}; }
 
 received take_received(io_op& op) noexcept {

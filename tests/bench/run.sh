@@ -46,10 +46,7 @@ targets() {
 if [ "$build" = yes ]; then
   sh cmake/packages.sh bench ||
     echo "run.sh: going on without what cannot be installed" >&2
-  targets native bench || exit 1
-  if grep -q 'add_sample(kv_server' samples/CMakeLists.txt; then
-    targets native kv_server || exit 1
-  fi
+  targets native bench kv_server || exit 1
   if [ "$wine" = yes ] && [ "$smoke" = yes ] && [ ! -d build/windows ]; then
     echo 'run.sh: no build/windows: a smoke goes without the contenders under Wine'
     wine=no

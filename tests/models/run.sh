@@ -51,4 +51,12 @@ for mutation in NOFENCE_P NOFENCE_C NORECHECK_C NORECHECK_P EDGE_DROP; do
   check breaks doorbell -DM=4 -D$mutation
 done
 check breaks doorbell -DM=4 -DTCPBELL -DNAIVE_DISARM
+# Bells by the link (Linux) are not counted: a plain disarm will do, and one too many is harmless.
+check holds doorbell -DM=4 -DNAIVE_DISARM
+check holds doorbell -DM=4 -DNAIVE_DISARM -DSPURIOUS
+check holds bells
+check holds bells -DCAP=2
+for mutation in REARM PLAIN CLOSE LOOK; do
+  check breaks bells -DBUG_$mutation
+done
 exit $failed

@@ -22,6 +22,7 @@
 #include <fairway/as_result.hpp>
 #include <fairway/engine/detail/handle.hpp>
 #include <fairway/loopback.hpp>
+#include <fairway/net/detail/at_once.hpp>
 #include <fairway/net/detail/transfer.hpp>
 #include <fairway/net/endpoint.hpp>
 #include <fairway/net/socket_options.hpp>
@@ -30,7 +31,9 @@
 #include <boost/asio/async_result.hpp>
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 namespace fairway {
 
@@ -110,16 +113,24 @@ class stream {
   // Lifetime: the buffers stay valid until the completion; the sequence itself is copied.
   template <class Buffers, class Token = default_token>
   auto async_read_some(const Buffers& buffers, Token&& token = default_token{}) {
-    return boost::asio::async_initiate<Token, void(boost::system::error_code, std::size_t)>(
-        detail::initiation<detail::stream_read>{}, token, state_.get(), buffers);
+    if constexpr (std::is_same_v<std::decay_t<Token>, default_token>) {
+      return detail::transfer_at_once<detail::stream_read>(state_.get(), buffers);
+    } else {
+      return boost::asio::async_initiate<Token, void(boost::system::error_code, std::size_t)>(
+          detail::initiation<detail::stream_read>{}, token, state_.get(), buffers);
+    }
   }
 
   // Completes when the kernel took at least one byte; it may take fewer than all.
   // Errors, Cancellation, Lifetime: as async_read_some; broken pipe or reset when the peer is gone.
   template <class Buffers, class Token = default_token>
   auto async_write_some(const Buffers& buffers, Token&& token = default_token{}) {
-    return boost::asio::async_initiate<Token, void(boost::system::error_code, std::size_t)>(
-        detail::initiation<detail::stream_write>{}, token, state_.get(), buffers);
+    if constexpr (std::is_same_v<std::decay_t<Token>, default_token>) {
+      return detail::transfer_at_once<detail::stream_write>(state_.get(), buffers);
+    } else {
+      return boost::asio::async_initiate<Token, void(boost::system::error_code, std::size_t)>(
+          detail::initiation<detail::stream_write>{}, token, state_.get(), buffers);
+    }
   }
 
   // As async_read_some into a buffer of the engine: while it waits, the stream holds no buffer.
@@ -192,6 +203,14 @@ class stream {
     return fairway::get_option<Option>(native_handle());
   }
 
+  // For the read and write functions of io.hpp: what is done without an operation, on the port's
+  // thread. Zero: nothing was done.
+  std::size_t read_now(const detail::buffer_list& into, std::size_t least) noexcept {
+    return detail::read_now(*state_.get(), into, least);
+  }
+  std::size_t write_now(const detail::buffer_list& from) noexcept {
+    return detail::write_now(*state_.get(), from);
+  }
   // For the engine: takes over a reference.
   explicit stream(detail::io_object* object) noexcept : state_{object} {}
 

@@ -278,12 +278,4 @@ void withdraw(offer* given) noexcept {
 
 bool chose_source(const offer& made) noexcept { return made.source_chosen; }
 
-result<void> shutdown(io_object& stream, bool receive, bool send) noexcept {
-  return static_cast<channel&>(*stream.attached).shutdown(receive, send);
-}
-
-bool leave(io_object& stream) noexcept {
-  return static_cast<channel&>(*stream.attached).leave();
-}
-
 }  // namespace fairway::detail::shm

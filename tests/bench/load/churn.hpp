@@ -2,62 +2,21 @@
 // us, end of file from the server, the next one. A request is one whole connection.
 #pragma once
 
-#include "plan.hpp"
-
-#include <sys/epoll.h>
+#include "turns.hpp"
 
 namespace bench {
 
-class churn {
+class churn : public turns<churn> {
  public:
-  churn(const plan& p, outcome& found)
-      : plan_{p}, found_{found}, bytes_{byte_stream::of_pattern()},
-        server_{p.pid, p.allocations}, room_(p.size + 1), all_(p.connections),
-        queue_{::epoll_create1(EPOLL_CLOEXEC)} {}
-  ~churn() {
-    for (const connection& c : all_) {
-      if (c.fd >= 0) ::close(c.fd);
-    }
-    ::close(queue_);
-  }
+  churn(const plan& p, const target& to, outcome& found)
+      : turns{p, to, found}, all_(p.connections) {}
 
-  void run() {
+  void resume() {
+    stopping_ = false;
     for (std::size_t i = 0; i < all_.size(); ++i) begin(i);
-    until(now_ns() + static_cast<std::uint64_t>(plan_.warm_seconds * 1e9));
-    found_.before = server_.look(false);
-    measuring_ = true;
-    until(found_.before.at_ns + static_cast<std::uint64_t>(plan_.seconds * 1e9));
-    found_.after = server_.look(true);
   }
 
- private:
-  struct connection {
-    int fd = -1;
-    bool asked = false;
-    std::size_t got = 0;
-    std::uint64_t begun = 0;
-  };
-
-  void begin(std::size_t number) {
-    connection& c = all_[number];
-    c = {.begun = now_ns()};
-    c.fd = connect_to(plan_, made_++, false);
-    if (c.fd < 0) return found_.fail(why("connect"));
-    epoll_event event{};
-    event.events = EPOLLIN | EPOLLOUT | EPOLLET;
-    event.data.u64 = number;
-    ::epoll_ctl(queue_, EPOLL_CTL_ADD, c.fd, &event);
-  }
-
-  void until(std::uint64_t deadline) {
-    epoll_event events[512];
-    while (found_.errors == 0 && now_ns() < deadline) {
-      const int ready = ::epoll_wait(queue_, events, 512, 20);
-      for (int i = 0; i < ready && found_.errors == 0; ++i) serve(events[i].data.u64);
-    }
-  }
-
-  void serve(std::size_t number) {
+  void serve(std::size_t number, std::uint32_t) {
     connection& c = all_[number];
     if (!c.asked) {
       const ssize_t sent = ::send(c.fd, bytes_.at(0), plan_.size, MSG_NOSIGNAL);
@@ -66,7 +25,7 @@ class churn {
       c.asked = true;
     }
     for (;;) {
-      const ssize_t got = ::recv(c.fd, room_.data(), room_.size(), 0);
+      const ssize_t got = ::recv(c.fd, room_.data(), plan_.size + 1, 0);
       if (got < 0 && errno == EAGAIN) return;
       if (got < 0) return found_.fail(why("receive"));
       if (got == 0) return end(number);
@@ -79,27 +38,42 @@ class churn {
     }
   }
 
+  void settle() {
+    stopping_ = true;
+    until(now_ns() + ns_of(settle_seconds_max), 0, [this] { return open_ == 0; });
+    if (open_ != 0 && found_.errors == 0) found_.fail("connections do not end");
+  }
+
+  void finish() {}
+
+ private:
+  struct connection {
+    int fd = -1;
+    bool asked = false;
+    std::size_t got = 0;
+    std::uint64_t begun = 0;
+  };
+
+  void begin(std::size_t number) {
+    connection& c = all_[number];
+    c = {.begun = now_ns()};
+    c.fd = open(number, made_++, false, EPOLLIN | EPOLLOUT | EPOLLET);
+    ++open_;
+  }
+
   void end(std::size_t number) {
     connection& c = all_[number];
     if (c.got != plan_.size) return found_.fail("the server ended a connection");
-    ::close(c.fd);
-    if (measuring_) {
-      ++found_.requests;
-      found_.bytes += plan_.size;
-      found_.times.record(now_ns() - c.begun);
-    }
-    begin(number);
+    close(number);
+    --open_;
+    note(c.begun, now_ns());
+    if (!stopping_) begin(number);
   }
 
-  const plan& plan_;
-  outcome& found_;
-  byte_stream bytes_;
-  process server_;
-  std::vector<unsigned char> room_;
   std::vector<connection> all_;
-  int queue_;
+  std::size_t open_ = 0;
   std::uint64_t made_ = 0;
-  bool measuring_ = false;
+  bool stopping_ = false;
 };
 
 }  // namespace bench

@@ -2,35 +2,49 @@
 // comes back is compared. Edge-triggered epoll: one receive and one send a turn of a connection.
 #pragma once
 
-#include "plan.hpp"
-
-#include <sys/epoll.h>
+#include "turns.hpp"
 
 namespace bench {
 
-class exchange {
+class exchange : public turns<exchange> {
  public:
-  exchange(const plan& p, outcome& found)
-      : plan_{p}, found_{found}, talk_{conversation_of(p)}, server_{p.pid, p.allocations},
-        room_(256 * 1024), queue_{::epoll_create1(EPOLL_CLOEXEC)} {}
-  ~exchange() {
-    for (const connection& c : all_) ::close(c.fd);
-    ::close(queue_);
+  exchange(const plan& p, const target& to, outcome& found)
+      : turns{p, to, found}, talk_{conversation_of(p)} {
+    for (std::size_t i = 0; i < p.connections && found.errors == 0; ++i) {
+      connection& c = all_.emplace_back();
+      c.fd = open(i, i, true, EPOLLIN | EPOLLOUT | EPOLLET);
+      c.begun.resize(p.depth);
+    }
   }
 
-  void run() {
-    if (!open_all()) return;
-    const std::uint64_t begun = now_ns();
-    until(begun + ns(plan_.warm_seconds), 0);
-    found_.before = server_.look(false);
-    measuring_ = true;
-    until(found_.before.at_ns + ns(plan_.seconds), plan_.count);
-    found_.after = server_.look(true);
-    measuring_ = false;
+  void resume() {
+    stopping_ = false;
+    for (connection& c : all_) ask(c, now_ns());
+  }
+
+  void serve(std::size_t number, std::uint32_t what) {
+    connection& c = all_[number];
+    if ((what & EPOLLIN) != 0 && !take(c)) return;
+    ask(c, now_);
+  }
+
+  void settle() {
     stopping_ = true;
-    until(now_ns() + ns(10), 0);
+    until(now_ns() + ns_of(settle_seconds_max), 0, [this] { return in_flight_ == 0; });
     if (in_flight_ != 0 && found_.errors == 0) found_.fail("answers are missing");
-    for (const connection& c : all_) expect_end(c);
+  }
+
+  // Nothing may follow the last answer but the end.
+  void finish() {
+    for (const connection& c : all_) {
+      ::shutdown(c.fd, SHUT_WR);
+      block(c.fd, true);
+      const timeval limit{5, 0};
+      ::setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+      const ssize_t got = ::recv(c.fd, room_.data(), room_.size(), 0);
+      if (got > 0) ++found_.mismatches;
+      if (got < 0 && found_.errors == 0) found_.fail(why("the end of a connection"));
+    }
   }
 
  private:
@@ -39,49 +53,6 @@ class exchange {
     std::uint64_t sent = 0, received = 0, asked = 0, answered = 0;
     std::vector<std::uint64_t> begun;  // a ring of `depth` times
   };
-
-  static std::uint64_t ns(double seconds) { return static_cast<std::uint64_t>(seconds * 1e9); }
-
-  bool open_all() {
-    all_.resize(plan_.connections);
-    for (std::size_t i = 0; i < all_.size(); ++i) {
-      connection& c = all_[i];
-      c.fd = connect_to(plan_, i, true);
-      if (c.fd < 0) {
-        all_.resize(i);
-        found_.fail(why("connect"));
-        return false;
-      }
-      c.begun.resize(plan_.depth);
-      const int flags = ::fcntl(c.fd, F_GETFL);
-      ::fcntl(c.fd, F_SETFL, flags | O_NONBLOCK);
-      epoll_event event{};
-      event.events = EPOLLIN | EPOLLOUT | EPOLLET;
-      event.data.u64 = i;
-      ::epoll_ctl(queue_, EPOLL_CTL_ADD, c.fd, &event);
-    }
-    for (connection& c : all_) ask(c, now_ns());
-    return true;
-  }
-
-  // Until the time has come, `count` answers have (unless zero), nothing is left to wait for, or
-  // something broke.
-  void until(std::uint64_t deadline, std::uint64_t count) {
-    epoll_event events[512];
-    while (found_.errors == 0 && !(stopping_ && in_flight_ == 0)) {
-      const std::uint64_t now = now_ns();
-      if (now >= deadline && count == 0) return;
-      if (count != 0 && found_.requests >= count) return;
-      if (count != 0 && now > deadline + ns(60)) return found_.fail("too slow");
-      const int ready = ::epoll_wait(queue_, events, 512, 20);
-      for (int i = 0; i < ready; ++i) serve(all_[events[i].data.u64], events[i].events);
-    }
-  }
-
-  void serve(connection& c, std::uint32_t what) {
-    if ((what & EPOLLIN) != 0 && !take(c)) return;
-    ask(c, now_);
-  }
 
   bool take(connection& c) {
     for (;;) {
@@ -96,11 +67,7 @@ class exchange {
       if (!talk_.in.same(c.received, room_.data(), size)) ++found_.mismatches;
       c.received += size;
       while (c.answered < c.asked && c.received >= (c.answered + 1) * talk_.in_size) {
-        if (measuring_) {
-          found_.times.record(now_ - c.begun[c.answered % plan_.depth]);
-          ++found_.requests;
-          found_.bytes += plan_.size;
-        }
+        note(c.begun[c.answered % plan_.depth], now_);
         ++c.answered;
         --in_flight_;
       }
@@ -125,28 +92,11 @@ class exchange {
     }
   }
 
-  // Nothing may follow the last answer but the end.
-  void expect_end(const connection& c) {
-    ::shutdown(c.fd, SHUT_WR);
-    const int flags = ::fcntl(c.fd, F_GETFL);
-    ::fcntl(c.fd, F_SETFL, flags & ~O_NONBLOCK);
-    const timeval limit{5, 0};
-    ::setsockopt(c.fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    const ssize_t got = ::recv(c.fd, room_.data(), room_.size(), 0);
-    if (got > 0) ++found_.mismatches;
-    if (got < 0 && found_.errors == 0) found_.fail(why("the end of a connection"));
-  }
-
-  const plan& plan_;
-  outcome& found_;
   conversation talk_;
-  process server_;
-  std::vector<unsigned char> room_;
-  int queue_;
   std::vector<connection> all_;
   std::uint64_t in_flight_ = 0;
   std::uint64_t now_ = now_ns();
-  bool measuring_ = false, stopping_ = false;
+  bool stopping_ = false;
 };
 
 }  // namespace bench

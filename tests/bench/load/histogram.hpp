@@ -12,12 +12,26 @@ namespace bench {
 
 class histogram {
  public:
+  struct summary {
+    double p50_us = 0, p99_us = 0, p999_us = 0, max_us = 0;
+  };
+
   void record(std::uint64_t ns) {
     ++counts_[bucket(ns)];
     ++total_;
     most_ = std::max(most_, ns);
   }
   std::uint64_t total() const { return total_; }
+  summary look() const {
+    return {percentile_us(0.5), percentile_us(0.99), percentile_us(0.999), max_us()};
+  }
+  // Gives what it has to another one and is empty.
+  void move_into(histogram& other) {
+    for (std::size_t i = 0; i < counts_.size(); ++i) other.counts_[i] += counts_[i];
+    other.total_ += total_;
+    other.most_ = std::max(other.most_, most_);
+    *this = {};
+  }
   double max_us() const { return static_cast<double>(most_) / 1000.0; }
 
   // The time that `share` of all stayed within.

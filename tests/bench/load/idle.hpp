@@ -10,9 +10,9 @@ namespace bench {
 
 class idle {
  public:
-  idle(const plan& p, outcome& found)
-      : plan_{p}, found_{found}, bytes_{byte_stream::of_pattern()},
-        server_{p.pid, p.allocations}, room_(p.size) {}
+  idle(const plan& p, const target& to, outcome& found)
+      : plan_{p}, to_{to}, found_{found}, bytes_{byte_stream::of_pattern()},
+        server_{to.pid, to.allocations}, room_(p.size) {}
   ~idle() {
     for (const int fd : all_) ::close(fd);
   }
@@ -20,14 +20,15 @@ class idle {
   void run() {
     // The first ones pay for what a server makes once.
     if (!open_up_to(first_ones)) return;
-    found_.before = server_.look(true);
+    slice s;
+    s.before = server_.look(true);
     if (!open_up_to(first_ones + plan_.connections)) return;
-    found_.after = server_.look(true);
-    found_.requests = plan_.connections;
-    found_.bytes_a_connection =
-        (static_cast<double>(found_.after.resident_kib) -
-         static_cast<double>(found_.before.resident_kib)) *
-        1024 / static_cast<double>(plan_.connections);
+    s.after = server_.look(true);
+    s.requests = plan_.connections;
+    found_.slices.push_back(s);
+    found_.bytes_a_connection = (static_cast<double>(s.after.resident_kib) -
+                                 static_cast<double>(s.before.resident_kib)) *
+                                1024 / static_cast<double>(plan_.connections);
     const auto pause = static_cast<std::uint64_t>(plan_.seconds * 1000);
     ::poll(nullptr, 0, static_cast<int>(pause));  // what opening caused is over
     const usage quiet = server_.look(true);
@@ -45,7 +46,7 @@ class idle {
 
   bool open_up_to(std::size_t count) {
     while (all_.size() < count) {
-      const int fd = connect_to(plan_, all_.size(), true);
+      const int fd = connect_to(to_, all_.size(), true);
       if (fd < 0) {
         found_.fail(why("connect"));
         return false;
@@ -68,6 +69,7 @@ class idle {
   }
 
   const plan& plan_;
+  const target& to_;
   outcome& found_;
   byte_stream bytes_;
   process server_;

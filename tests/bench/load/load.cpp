@@ -1,11 +1,13 @@
 // The load generator for every TCP server of the comparison: one thread on epoll, compares every
-// byte, reads the server's CPU time and its own at both ends of the measured time.
+// byte, reads the server's CPU time and its own at both ends of the measured time. With several
+// servers it is the one that gives them their turns: A B C, C B A, A B C, ...
 #include "churn.hpp"
 #include "exchange.hpp"
 #include "flow.hpp"
 #include "idle.hpp"
 
 #include <csignal>
+#include <memory>
 #include <string_view>
 #include <sys/resource.h>
 
@@ -13,14 +15,17 @@ namespace {
 
 constexpr const char* help =
     "bench_load --connect ADDRESS:PORT, and\n"
-    "  --work NAME         echo, sink, source, churn, idle, redis_ping, redis_set, redis_get\n"
-    "  --size BYTES        of a message (64)\n"
-    "  --connections N     (1)\n"
-    "  --depth N           messages in flight on each (1)\n"
-    "  --seconds S         measured (1); --warm S before that (0.1)\n"
-    "  --count N           echo: requests to measure instead of a time\n"
     "  --pid N             the server, whose CPU time and memory are read\n"
     "  --allocations FILE  where the counting allocator of the server keeps its number\n"
+    "the three again for each further server, and\n"
+    "  --work NAME         echo, sink, source, churn, idle, redis_ping, redis_set, redis_get\n"
+    "  --size BYTES        of a message (64)\n"
+    "  --connections N     to each server (1)\n"
+    "  --depth N           messages in flight on each (1)\n"
+    "  --turns N           of each server (1)\n"
+    "  --seconds S         measured in each turn (1); --warm S before that (0.1)\n"
+    "  --count N           echo: requests to measure instead of a time\n"
+    "  --poll 1            never sleep while measuring; needs a processor of its own\n"
     "Prints one JSON object; the exit status is 1 when something broke or a byte was wrong.\n";
 
 [[noreturn]] void usage_error(const char* what) {
@@ -41,7 +46,7 @@ bench::plan parse(int count, char** words) {
     if (word == "--connect") {
       char* at[] = {words[0], const_cast<char*>("--listen"), words[i]};
       const bench_arguments given = bench_parse(3, at);
-      p.server = bench_address(&given);
+      p.servers.push_back({bench_address(&given), 0, nullptr});
     } else if (word == "--work") {
       p.work = value;
     } else if (word == "--size") {
@@ -56,54 +61,96 @@ bench::plan parse(int count, char** words) {
       p.warm_seconds = std::strtod(value, nullptr);
     } else if (word == "--count") {
       p.count = std::strtoull(value, nullptr, 10);
-    } else if (word == "--pid") {
-      p.pid = static_cast<pid_t>(std::strtol(value, nullptr, 10));
-    } else if (word == "--allocations") {
-      p.allocations = value;
+    } else if (word == "--turns") {
+      p.turns = std::strtoull(value, nullptr, 10);
+    } else if (word == "--poll") {
+      p.poll = value[0] == '1';
+    } else if (word == "--pid" && !p.servers.empty()) {
+      p.servers.back().pid = static_cast<pid_t>(std::strtol(value, nullptr, 10));
+    } else if (word == "--allocations" && !p.servers.empty()) {
+      p.servers.back().allocations = value;
     } else {
       usage_error("unknown option");
     }
   }
-  if (p.server.sin_port == 0) usage_error("--connect is needed");
+  if (p.servers.empty() || p.servers.front().at.sin_port == 0) usage_error("--connect is needed");
   if (p.size == 0 || p.size > bench_bulk_bytes || p.depth == 0 || p.connections == 0) {
     usage_error("a number is out of range");
   }
   return p;
 }
 
-void print(const bench::plan& p, const bench::outcome& o) {
-  const auto span = static_cast<double>(o.after.at_ns - o.before.at_ns);
-  const double requests = o.requests != 0 ? static_cast<double>(o.requests) : 1;
-  const auto cpu = static_cast<double>(o.after.cpu_ns - o.before.cpu_ns);
-  const auto own = static_cast<double>(o.after.own_cpu_ns - o.before.own_cpu_ns);
-  const auto user = static_cast<double>(o.after.user_ticks - o.before.user_ticks);
-  const auto system = static_cast<double>(o.after.system_ticks - o.before.system_ticks);
-  const double user_share = user + system > 0 ? user / (user + system) : 0;
-  std::printf("{\"work\": \"%s\", \"size\": %zu, \"connections\": %zu, \"depth\": %zu, ",
-              p.work.c_str(), p.size, p.connections, p.depth);
-  std::printf("\"errors\": %llu, \"mismatches\": %llu, \"first_error\": \"%s\", ",
+void print(const bench::histogram::summary& t) {
+  std::printf("\"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f, \"max_us\": %.2f", t.p50_us,
+              t.p99_us, t.p999_us, t.max_us);
+}
+
+void print(const bench::slice& s, const bench::target& to) {
+  const auto span = static_cast<double>(s.after.at_ns - s.before.at_ns);
+  const double requests = s.requests != 0 ? static_cast<double>(s.requests) : 1;
+  const auto cpu = static_cast<double>(s.after.cpu_ns - s.before.cpu_ns);
+  const auto own = static_cast<double>(s.after.own_cpu_ns - s.before.own_cpu_ns);
+  std::printf("{\"requests\": %llu, \"seconds\": %.6f, \"requests_per_second\": %.1f, ",
+              static_cast<unsigned long long>(s.requests), span / 1e9,
+              static_cast<double>(s.requests) / span * 1e9);
+  std::printf("\"bytes_per_second\": %.0f, ", static_cast<double>(s.bytes) / span * 1e9);
+  std::printf("\"cpu_us\": %.4f, \"client_cpu_us\": %.4f, ", cpu / requests / 1000,
+              own / requests / 1000);
+  std::printf("\"server_busy\": %.4f, \"client_busy\": %.4f, ", cpu / span, own / span);
+  if (to.allocations != nullptr) {
+    std::printf("\"allocations\": %.6f, ",
+                static_cast<double>(s.after.allocations - s.before.allocations) / requests);
+  }
+  print(s.times);
+  std::printf("}");
+}
+
+// All that is known of one server: its turns, and what only the sum of them tells.
+void print(const bench::plan& p, const bench::target& to, const bench::outcome& o) {
+  std::printf("{\"errors\": %llu, \"mismatches\": %llu, \"first_error\": \"%s\", ",
               static_cast<unsigned long long>(o.errors),
               static_cast<unsigned long long>(o.mismatches), o.first_error.c_str());
-  std::printf("\"requests\": %llu, \"seconds\": %.6f, \"requests_per_second\": %.1f, ",
-              static_cast<unsigned long long>(o.requests), span / 1e9, requests / span * 1e9);
-  std::printf("\"bytes_per_second\": %.0f, ", static_cast<double>(o.bytes) / span * 1e9);
-  std::printf("\"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f, \"max_us\": %.2f, ",
-              o.times.percentile_us(0.5), o.times.percentile_us(0.99),
-              o.times.percentile_us(0.999), o.times.max_us());
-  std::printf("\"cpu_us\": %.4f, \"user_us\": %.4f, \"system_us\": %.4f, ", cpu / requests / 1000,
-              cpu / requests / 1000 * user_share, cpu / requests / 1000 * (1 - user_share));
-  std::printf("\"server_busy\": %.4f, \"client_busy\": %.4f, ", cpu / span, own / span);
-  if (p.allocations != nullptr) {
-    std::printf("\"allocations\": %.6f, ",
-                static_cast<double>(o.after.allocations - o.before.allocations) / requests);
+  std::uint64_t user = 0, system = 0;
+  std::printf("\"rounds\": [");
+  for (const bench::slice& s : o.slices) {
+    user += s.after.user_ticks - s.before.user_ticks;
+    system += s.after.system_ticks - s.before.system_ticks;
+    print(s, to);
+    if (&s != &o.slices.back()) std::printf(",\n ");
+  }
+  std::printf("], ");
+  if (user + system > 0) {
+    std::printf("\"user_share\": %.4f, ",
+                static_cast<double>(user) / static_cast<double>(user + system));
   }
   if (p.work == "idle") {
     std::printf("\"bytes_a_connection\": %.0f, \"idle_cpu_us\": %.1f, \"idle_wakes\": %.0f, ",
                 o.bytes_a_connection, o.idle_cpu_us, o.idle_switches);
   }
-  std::printf("\"resident_kib\": %llu, \"threads\": %llu}\n",
-              static_cast<unsigned long long>(o.after.resident_kib),
-              static_cast<unsigned long long>(o.after.threads));
+  if (!o.slices.empty()) {
+    std::printf("\"resident_kib\": %llu, \"threads\": %llu, ",
+                static_cast<unsigned long long>(o.slices.back().after.resident_kib),
+                static_cast<unsigned long long>(o.slices.back().after.threads));
+  }
+  print(o.times.look());
+  std::printf("}");
+}
+
+template <class Work>
+void take_turns(const bench::plan& p, std::vector<bench::outcome>& found) {
+  std::vector<std::unique_ptr<Work>> all;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    all.push_back(std::make_unique<Work>(p, p.servers[i], found[i]));
+  }
+  for (std::size_t turn = 0; turn < p.turns; ++turn) {
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const std::size_t whose = turn % 2 == 0 ? i : all.size() - 1 - i;
+      if (found[whose].errors == 0) all[whose]->turn();
+    }
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (found[i].errors == 0) all[i]->finish();
+  }
 }
 
 }  // namespace
@@ -115,16 +162,23 @@ int main(int count, char** words) {
   files.rlim_cur = files.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &files);
   std::signal(SIGPIPE, SIG_IGN);
-  bench::outcome found;
+  std::vector<bench::outcome> found(p.servers.size());
   if (p.work == "sink" || p.work == "source") {
-    bench::flow{p, found}.run();
+    take_turns<bench::flow>(p, found);
   } else if (p.work == "churn") {
-    bench::churn{p, found}.run();
+    take_turns<bench::churn>(p, found);
   } else if (p.work == "idle") {
-    bench::idle{p, found}.run();
+    for (std::size_t i = 0; i < found.size(); ++i) bench::idle{p, p.servers[i], found[i]}.run();
   } else {
-    bench::exchange{p, found}.run();
+    take_turns<bench::exchange>(p, found);
   }
-  print(p, found);
-  return found.errors == 0 && found.mismatches == 0 ? 0 : 1;
+  bool right = true;
+  std::printf("{\"servers\": [");
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (i > 0) std::printf(",\n");
+    print(p, p.servers[i], found[i]);
+    right = right && found[i].errors == 0 && found[i].mismatches == 0;
+  }
+  std::printf("]}\n");
+  return right ? 0 : 1;
 }

@@ -13,27 +13,43 @@
 
 namespace bench {
 
-struct plan {
-  std::string work = "echo";
-  sockaddr_in server{};
-  std::size_t size = 64;         // of one message
-  std::size_t connections = 1;
-  std::size_t depth = 1;         // messages in flight on each connection
-  double warm_seconds = 0.1;     // not measured
-  double seconds = 1;
-  std::uint64_t count = 0;       // requests to measure instead of a time; 0: by time
-  pid_t pid = 0;
-  const char* allocations = nullptr;
+// A server that is measured.
+struct target {
+  sockaddr_in at{};
+  pid_t pid = 0;                      // 0: nobody's CPU time and memory are read
+  const char* allocations = nullptr;  // where its counting allocator keeps its number
 };
 
-struct outcome {
+struct plan {
+  std::string work = "echo";
+  std::vector<target> servers;
+  std::size_t size = 64;         // of one message
+  std::size_t connections = 1;   // to each server
+  std::size_t depth = 1;         // messages in flight on each connection
+  std::size_t turns = 1;         // of each server
+  double warm_seconds = 0.1;     // of each turn, not measured
+  double seconds = 1;            // of each turn
+  std::uint64_t count = 0;       // requests to measure instead of a time; 0: by time
+  // Never sleeps while it measures: otherwise a server pays for waking the load generator, now and
+  // then, and on a virtual machine that costs more than a request.
+  bool poll = false;
+};
+
+// One turn of one server.
+struct slice {
   usage before, after;
   std::uint64_t requests = 0;
   std::uint64_t bytes = 0;       // of payload, one direction
+  histogram::summary times;
+};
+
+// What one server did.
+struct outcome {
+  std::vector<slice> slices;
+  histogram times;               // of all slices
   std::uint64_t errors = 0;
   std::uint64_t mismatches = 0;
   std::string first_error;
-  histogram times;
   double bytes_a_connection = 0; // idle only
   double idle_cpu_us = 0;        // idle only: of the server in a second
   double idle_switches = 0;      // idle only: times it woke in that second
@@ -108,7 +124,7 @@ inline conversation conversation_of(const plan& p) {
 
 // A connected socket, or -1 with errno. `number` spreads the source over addresses, so that no
 // amount of closed connections uses up the ports.
-inline int connect_to(const plan& p, std::uint64_t number, bool blocking) {
+inline int connect_to(const target& to, std::uint64_t number, bool blocking) {
   const int one = 1;
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | (blocking ? 0 : SOCK_NONBLOCK), 0);
   if (fd < 0) return -1;
@@ -118,7 +134,7 @@ inline int connect_to(const plan& p, std::uint64_t number, bool blocking) {
   from.sin_family = AF_INET;
   from.sin_addr.s_addr = htonl(0x7f010001u + static_cast<std::uint32_t>(number % 250 * 256));
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&from), sizeof from) == 0 &&
-      (::connect(fd, reinterpret_cast<const sockaddr*>(&p.server), sizeof p.server) == 0 ||
+      (::connect(fd, reinterpret_cast<const sockaddr*>(&to.at), sizeof to.at) == 0 ||
        errno == EINPROGRESS)) {
     return fd;
   }

@@ -1,4 +1,7 @@
 // Boost.Asio: `io_context{1}`, the hint for one thread, and `steady_timer`.
+//
+// Fair because: it is the hint that still lets other threads post, as a port does, and the same
+// code in one program, with one set of flags, runs over both.
 #include "contexts.hpp"
 
 #include <boost/asio/io_context.hpp>

@@ -1,7 +1,9 @@
 // Fairway with itself: over tcp, a unix-domain socket (unix) and the loopback fast path (memory).
 // What the stream really went over is in the answer: a path that was not built is TCP.
 //
-// Fair because: the same program for the three, its public coroutine interface, default options.
+// Fair because: the same program for the three, its public coroutine interface, default options
+// (TCP_NODELAY; rings of 64 KiB), a buffer of the message's size, one way 256 KiB, the compiler's
+// flags of all contenders, no assertions.
 #include "pair.hpp"
 
 #include <fairway/engine/completion_port.hpp>
@@ -27,15 +29,21 @@ fairway::loopback policy(const pair_plan& p) {
   return p.transport == "memory" ? fairway::loopback::shared_memory : fairway::loopback::off;
 }
 
-fairway::task<> serve(fairway::stream client, const pair_plan& p) {
+// Whole messages, as the client sends them whole: neither end writes while the other one does.
+fairway::task<> answer_all(fairway::stream client, std::size_t size) {
+  std::vector<char> room(size);
+  for (;;) {
+    auto got = co_await fairway::async_read(client, asio::buffer(room));
+    if (!got) co_return;
+    auto sent = co_await fairway::async_write(client, asio::buffer(room));
+    if (!sent) co_return;
+  }
+}
+
+fairway::task<> take_all(fairway::stream client) {
   std::vector<char> room(256 * 1024);
   std::uint64_t total = 0;
-  while (auto got = co_await client.async_read_some(asio::buffer(room))) {
-    total += got.value();
-    if (p.work == "one_way") continue;
-    if (!co_await fairway::async_write(client, asio::buffer(room, got.value()))) co_return;
-  }
-  if (p.work != "one_way") co_return;
+  while (auto got = co_await client.async_read_some(asio::buffer(room))) total += got.value();
   std::array<unsigned char, 8> answer;
   bench_count_bytes(total, answer.data());
   (void)co_await fairway::async_write(client, asio::buffer(answer));
@@ -44,7 +52,9 @@ fairway::task<> serve(fairway::stream client, const pair_plan& p) {
 fairway::task<> accept_all(fairway::completion_port& port, fairway::listener& listener,
                            const pair_plan& p) {
   while (auto accepted = co_await listener.async_accept()) {
-    fairway::spawn(port, serve(std::move(accepted).value(), p));
+    fairway::stream client = std::move(accepted).value();
+    fairway::spawn(port, p.work == "one_way" ? take_all(std::move(client))
+                                             : answer_all(std::move(client), p.size));
   }
 }
 
@@ -68,24 +78,23 @@ struct client {
   const pair_plan& plan;
   fairway::endpoint server;
   pair_outcome& found;
+  std::string out = bench::message_of(plan), in = std::string(plan.size, '\0');
 
   fairway::task<fairway::stream> open() {
     fairway::connector dial{port, {.loopback = policy(plan)}};
     co_return (co_await dial.async_connect(server)).value();
   }
 
+  fairway::task<> round_trip(fairway::stream& s) {
+    (co_await fairway::async_write(s, asio::buffer(out))).value();
+    (co_await fairway::async_read(s, asio::buffer(in))).value();
+  }
+
   fairway::task<> round_trips() {
     auto s = co_await open();
-    std::vector<char> out(plan.size), in(plan.size);
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      out[i] = static_cast<char>(bench_pattern(static_cast<std::uint32_t>(i)));
-    }
     const bool parked = plan.work == "parked";
     fairway::timer pause{port};
-    for (std::uint64_t i = 0; i < (parked ? 10u : bench::warm_round_trips); ++i) {
-      (co_await fairway::async_write(s, asio::buffer(out))).value();
-      (co_await fairway::async_read(s, asio::buffer(in))).value();
-    }
+    for (std::uint64_t i = 0; i < bench::warm_up(plan); ++i) co_await round_trip(s);
     const auto entries = port.statistics().kernel_entries;
     found.begin();
     const bench::limit time{plan};
@@ -102,7 +111,8 @@ struct client {
       if (in != out) ++found.mismatches;
     }
     found.end();
-    note(s, entries);
+    note(s);
+    count(entries);
     if (plan.work == "idle") co_await rest(pause);
   }
 
@@ -121,7 +131,6 @@ struct client {
 
   fairway::task<> one_way() {
     auto s = co_await open();
-    const std::vector<char> out(plan.size);
     const auto entries = port.statistics().kernel_entries;
     found.begin();
     const bench::limit time{plan};
@@ -135,11 +144,16 @@ struct client {
     (co_await fairway::async_read(s, asio::buffer(answer))).value();
     found.end();
     if (answer != wanted) ++found.mismatches;
-    note(s, entries);
+    note(s);
+    count(entries);
   }
 
   fairway::task<> connects() {
-    { auto first = co_await open(); }  // what a pair of processes does once
+    {
+      auto first = co_await open();  // what a pair of processes does once
+      co_await round_trip(first);
+      note(first);
+    }
     std::vector<std::uint64_t> all;
     const auto entries = port.statistics().kernel_entries;
     found.begin();
@@ -150,22 +164,23 @@ struct client {
       all.push_back(bench::now_ns() - begun);
       found.times.record(all.back());
       ++found.messages;
-      if (found.messages == 1) note(s, entries);
     }
     found.end();
-    const std::size_t tenth = all.size() / 10;
-    if (tenth == 0) co_return;
-    const auto median = [](std::vector<std::uint64_t> part) {
-      std::nth_element(part.begin(), part.begin() + static_cast<long>(part.size() / 2), part.end());
-      return static_cast<double>(part[part.size() / 2]);
-    };
-    found.flat = median({all.end() - static_cast<long>(tenth), all.end()}) /
-                 median({all.begin(), all.begin() + static_cast<long>(tenth)});
+    count(entries);
+    const auto tenth = static_cast<std::ptrdiff_t>(all.size() / 10);
+    for (std::ptrdiff_t i = 0; tenth > 0 && i < 10; ++i) {
+      const auto middle = all.begin() + i * tenth + tenth / 2;
+      std::nth_element(all.begin() + i * tenth, middle, all.begin() + (i + 1) * tenth);
+      found.tenths_us.push_back(static_cast<double>(*middle) / 1000);
+    }
   }
 
-  void note(const fairway::stream& s, std::uint64_t entries_before) {
+  void note(const fairway::stream& s) {
     found.path = fairway::to_string(s.path());
     found.reason = fairway::to_string(s.path_reason());
+  }
+
+  void count(std::uint64_t entries_before) {
     found.kernel_entries =
         static_cast<double>(port.statistics().kernel_entries - entries_before) /
         static_cast<double>(found.messages);

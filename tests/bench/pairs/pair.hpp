@@ -22,6 +22,7 @@
 #include <string>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <vector>
 
 namespace bench {
 
@@ -39,7 +40,7 @@ struct pair_outcome {
   std::uint64_t mismatches = 0;
   double seconds = 0;
   double kernel_entries = -1;  // of the client a message, where the library counts them
-  double flat = -1;            // connect: the last tenth's median to the first tenth's
+  std::vector<double> tenths_us;  // connect: the medians of the first tenth to the last one
   double idle_cpu_us = -1, idle_wakes = -1;  // idle: of the server in a second
   pid_t server = 0;
   usage before, after;
@@ -94,7 +95,16 @@ class limit {
 };
 
 constexpr int parked_pause_ms = 2;
-constexpr std::uint64_t warm_round_trips = 1000;
+
+inline std::uint64_t warm_up(const pair_plan& p) {
+  return p.work == "parked" ? 10 : 1000 / (1 + p.size / 16384);
+}
+
+inline std::string message_of(const pair_plan& p) {
+  std::string made(p.size, '\0');
+  for (std::uint32_t i = 0; i < made.size(); ++i) made[i] = static_cast<char>(bench_pattern(i));
+  return made;
+}
 
 inline void print_pair(const pair_plan& p, const pair_outcome& o) {
   const auto server_cpu_ns = static_cast<double>(o.after.cpu_ns - o.before.cpu_ns);
@@ -111,7 +121,13 @@ inline void print_pair(const pair_plan& p, const pair_outcome& o) {
               o.times.percentile_us(0.5), o.times.percentile_us(0.99),
               o.times.percentile_us(0.999), o.times.max_us());
   if (o.kernel_entries >= 0) std::printf("\"kernel_entries\": %.5f, ", o.kernel_entries);
-  if (o.flat >= 0) std::printf("\"flat\": %.3f, ", o.flat);
+  if (!o.tenths_us.empty()) {
+    std::printf("\"flat\": %.3f, \"tenths_us\": [", o.tenths_us.back() / o.tenths_us.front());
+    for (std::size_t i = 0; i < o.tenths_us.size(); ++i) {
+      std::printf("%s%.2f", i == 0 ? "" : ", ", o.tenths_us[i]);
+    }
+    std::printf("], ");
+  }
   if (o.idle_wakes >= 0) {
     std::printf("\"idle_cpu_us\": %.1f, \"idle_wakes\": %.0f, ", o.idle_cpu_us, o.idle_wakes);
   }
@@ -160,10 +176,8 @@ void serve_blocking(End& end, const pair_plan& p) {
 
 template <class End>
 bool measure_blocking(End& end, const pair_plan& p, pair_outcome& found) {
-  std::string out(p.size, '\0'), in(p.size, '\0');
-  for (std::size_t i = 0; i < p.size; ++i) {
-    out[i] = static_cast<char>(bench_pattern(static_cast<std::uint32_t>(i)));
-  }
+  const std::string out = message_of(p);
+  std::string in(p.size, '\0');
   if (p.work == "one_way") {
     found.begin();
     const limit time{p};
@@ -181,7 +195,7 @@ bool measure_blocking(End& end, const pair_plan& p, pair_outcome& found) {
     return true;
   }
   const bool parked = p.work == "parked";
-  for (std::uint64_t i = 0; i < (parked ? 10u : warm_round_trips); ++i) {
+  for (std::uint64_t i = 0; i < warm_up(p); ++i) {
     end.send(out.data(), p.size);
     if (!end.receive(in.data(), p.size)) return false;
   }

@@ -1,8 +1,9 @@
 // The limits of the system, without any library: blocking TCP (tcp), TCP with both ends spinning
 // (tcp_spin), blocking AF_UNIX (unix), a ring in shared memory with both ends spinning (memory).
 //
-// Fair because: TCP_NODELAY, one thread an end, the common flags. They are limits, not contenders:
-// they serve one connection, and the spinning ones burn a core each.
+// Fair because: TCP_NODELAY, one thread an end, a buffer of the message's size, one way 64 KiB, a
+// ring of 256 KiB each way, the compiler's flags of all contenders. They are limits: they serve one
+// connection, and the spinning ones burn a core each.
 #include "pair.hpp"
 
 #include "../servers/posix.h"
@@ -19,7 +20,23 @@ using bench::pair_plan;
 
 void breathe() { __builtin_ia32_pause(); }
 
-class socket_end {
+// All of a message by an end's `take`; false when there is no more.
+template <class End>
+class whole {
+ public:
+  bool receive(void* bytes, std::size_t size) {
+    char* at = static_cast<char*>(bytes);
+    while (size > 0) {
+      const std::size_t got = static_cast<End*>(this)->take(at, size);
+      if (got == 0) return false;
+      at += got;
+      size -= got;
+    }
+    return true;
+  }
+};
+
+class socket_end : public whole<socket_end> {
  public:
   socket_end(int fd, bool spin) : fd_{fd}, flags_{spin ? MSG_DONTWAIT : 0} {}
 
@@ -35,16 +52,6 @@ class socket_end {
       at += sent;
       size -= static_cast<std::size_t>(sent);
     }
-  }
-  bool receive(void* bytes, std::size_t size) {
-    char* at = static_cast<char*>(bytes);
-    while (size > 0) {
-      const std::size_t got = take(at, size);
-      if (got == 0) return false;
-      at += got;
-      size -= got;
-    }
-    return true;
   }
   std::size_t take(void* bytes, std::size_t size) {
     for (;;) {
@@ -70,7 +77,7 @@ struct ring {
   alignas(128) char room[bytes];
 };
 
-class memory_end {
+class memory_end : public whole<memory_end> {
  public:
   memory_end(ring& out, ring& in) : out_{out}, in_{in} {}
 
@@ -90,16 +97,6 @@ class memory_end {
       at += step;
       size -= step;
     }
-  }
-  bool receive(void* bytes, std::size_t size) {
-    char* at = static_cast<char*>(bytes);
-    while (size > 0) {
-      const std::size_t got = take(at, size);
-      if (got == 0) return false;
-      at += got;
-      size -= got;
-    }
-    return true;
   }
   std::size_t take(void* bytes, std::size_t size) {
     while (head_ == their_tail_) {
@@ -140,21 +137,22 @@ int run_memory(const pair_plan& p) {
       });
 }
 
+void serve_socket(int fd, const pair_plan& p) {
+  socket_end end{fd, p.transport == "tcp_spin"};
+  bench::serve_blocking(end, p);
+}
+
+bool measure_socket(int fd, const pair_plan& p, pair_outcome& found) {
+  socket_end end{fd, p.transport == "tcp_spin"};
+  return bench::measure_blocking(end, p, found);
+}
+
 int run_unix(const pair_plan& p) {
   int fds[2];
   if (::socketpair(AF_UNIX, SOCK_STREAM, 0, fds) != 0) bench_give_up("socketpair");
   return bench::run_pair(
-      p,
-      [&] {
-        ::close(fds[0]);
-        socket_end end{fds[1], false};
-        bench::serve_blocking(end, p);
-      },
-      [&](pair_outcome& found) {
-        ::close(fds[1]);
-        socket_end end{fds[0], false};
-        return bench::measure_blocking(end, p, found);
-      });
+      p, [&] { ::close(fds[0]); serve_socket(fds[1], p); },
+      [&](pair_outcome& found) { ::close(fds[1]); return measure_socket(fds[0], p, found); });
 }
 
 int connect_to(int listener) {
@@ -169,7 +167,7 @@ int connect_to(int listener) {
   return fd;
 }
 
-int run_tcp(const pair_plan& p, bool spin) {
+int run_tcp(const pair_plan& p) {
   const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
   sockaddr_in any{};
   any.sin_family = AF_INET;
@@ -185,16 +183,12 @@ int run_tcp(const pair_plan& p, bool spin) {
           const int fd = ::accept(listener, nullptr, nullptr);
           if (fd < 0) bench_give_up("accept");
           bench_no_delay(fd);
-          socket_end end{fd, spin};
-          if (p.work != "connect") bench::serve_blocking(end, p);
+          if (p.work != "connect") serve_socket(fd, p);
           ::close(fd);
         }
       },
       [&](pair_outcome& found) {
-        if (p.work != "connect") {
-          socket_end end{connect_to(listener), spin};
-          return bench::measure_blocking(end, p, found);
-        }
+        if (p.work != "connect") return measure_socket(connect_to(listener), p, found);
         found.begin();
         const bench::limit time{p};
         while (!time.reached(found.messages, 1)) {
@@ -215,5 +209,5 @@ int main(int count, char** words) {
   const pair_plan p = bench::parse_pair(count, words);
   if (p.transport == "memory") return run_memory(p);
   if (p.transport == "unix") return run_unix(p);
-  return run_tcp(p, p.transport == "tcp_spin");
+  return run_tcp(p);
 }

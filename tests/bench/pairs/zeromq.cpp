@@ -3,7 +3,8 @@
 //
 // Fair because: one I/O thread (its default), PAIR sockets without a high-water mark's losses (the
 // default mark blocks the sender), message buffers made by the library for each message, as its
-// guide does; ZeroMQ sets TCP_NODELAY itself.
+// guide does; ZeroMQ sets TCP_NODELAY itself. The library is the system's package, a release build;
+// this file has the flags of all contenders.
 #include "pair.hpp"
 
 #include <zmq.h>

@@ -35,6 +35,26 @@ def summary(rounds):
     return {name: median(column(rounds, name)) for name in sorted(names)}
 
 
+def add_sitting(entry, found):
+    """Takes in what the load generator says of one server. Times are those of all turns of the
+    sitting; of several sittings the median."""
+    # In a turn that another program took there was nothing to measure.
+    entry["rounds"] += [one if one["requests"] else None for one in found["rounds"]]
+    sittings = entry.setdefault("sittings", [])
+    sittings.append({name: value for name, value in found.items()
+                     if isinstance(value, (int, float))})
+    names = set().union(*sittings) - {"errors", "mismatches", "user_share"}
+    entry.update({name: median(column(sittings, name)) for name in names})
+    share = median(column(sittings, "user_share"))
+    if share is not None:  # sampled by the kernel; the sum of both is exact
+        cpu = median(column(entry["rounds"], "cpu_us"))
+        entry.update({"user_us": cpu * share, "system_us": cpu * (1 - share)})
+
+
+def of_entry(entry, name):
+    return entry[name] if name in entry else entry["median"].get(name)
+
+
 def number(value):
     """Three figures that matter, without an exponent."""
     if value is None:
@@ -47,3 +67,10 @@ def number(value):
     if size >= 0.1 or value == 0:
         return f"{value:.2f}"
     return f"{value:.4f}"
+
+
+def both(bar):
+    """The two figures behind a ratio."""
+    if bar["ours"] is None:
+        return ""
+    return f"{number(bar['ours'])}, {number(bar['theirs'])}"

@@ -58,5 +58,37 @@ def describe(top, build):
         "flags": flags(build),
         "packages": package_versions(),
         "commit": commit or "unknown",
-        "load_before": round(os.getloadavg()[0], 2),
     }
+
+
+class Company:
+    """What else the machine did during a run: `others` and `stolen`, shares of all its cores' time.
+    The servers of Wine that outlive a program count as others."""
+
+    def __init__(self):
+        self.before = self.look()
+
+    @staticmethod
+    def look():
+        with open("/proc/stat", encoding="utf-8") as file:
+            ticks = [int(word) for word in file.readline().split()[1:9]]
+        hertz = os.sysconf("SC_CLK_TCK")
+        idle, stolen = (ticks[3] + ticks[4]) / hertz, ticks[7] / hertz
+        whole = sum(ticks) / hertz
+        return whole, whole - idle - stolen, stolen, sum(os.times()[:4])
+
+    def shares(self):
+        whole, busy, stolen, ours = (now - before
+                                     for now, before in zip(self.look(), self.before))
+        whole = max(whole, 0.01)
+        return {"others": round(max(busy - ours, 0) / whole, 3), "stolen": round(stolen / whole, 3)}
+
+
+OTHERS_MAX = 0.1  # more, and the figures are no claim
+
+
+def complaint(about):
+    """Why the figures of a run cannot be trusted, or None."""
+    if about["others"] > OTHERS_MAX:
+        return f"other programs had {about['others']:.0%} of the machine's time"
+    return None

@@ -5,6 +5,7 @@ main.py [--quick] [--only NAME] [--smoke] [--list] [--build FOLDER] [--windows F
 """
 
 import argparse
+import contextlib
 import datetime
 import json
 import os
@@ -20,13 +21,11 @@ import plan
 import processes
 import report
 
-MEASURE = {"tcp": processes.measure_tcp, "pair": processes.measure_pair,
-           "key_value": processes.measure_key_value, "wine": processes.measure_wine}
 TABLES = {"tcp": plan.SERVERS, "pair": plan.PAIRS, "key_value": plan.KEY_VALUE_SERVERS,
           "wine": plan.WINE_SERVERS}
 
-# After so long every further work of a quick run gets one round, which takes less than a minute.
-QUICK_SECONDS = 230
+# After so long every further work gets one round, which takes less than a minute.
+SECONDS_MAX = {"smoke": 230, "quick": 230, "full": 23 * 60}
 
 
 def parse():
@@ -53,11 +52,7 @@ def chosen(given):
     """The works of this run."""
     works = list(plan.works())
     if given.smoke:
-        cells = [work for work in works if work.name.startswith("echo_")]
-        skipped = {work.name for work in cells[1:]} - {"echo_16384x64x1"}
-        skipped |= {work.name for work in works
-                    if "connect_many" == work.name or work.name.startswith("parked_")}
-        works = [work for work in works if work.name not in skipped]
+        works = [work for work in works if smoked(work)]
         for work in works:
             for name, value in zip(work.smoke[::2], work.smoke[1::2]):
                 work.words[work.words.index(name) + 1] = value
@@ -75,18 +70,39 @@ def chosen(given):
     return works
 
 
+def smoked(work):
+    """Of works that differ in sizes alone, those that take a way of their own."""
+    if work.name.startswith("echo_"):
+        return work.name in ("echo_64x64x1", "echo_65536x64x16")
+    if work.name.startswith("parked_") or work.name.startswith("round_trip_"):
+        return work.name.endswith("_1048576")
+    return work.name != "connect_many"
+
+
 class Run:
     def __init__(self, given):
         self.given = given
         self.place = processes.Place(given.build, given.windows, given.top)
-        self.index = 0 if given.quick or given.smoke else 1
+        self.mode = "smoke" if given.smoke else "quick" if given.quick else "full"
+        self.index = int(self.mode == "full")
         self.failed = []
         self.begun = time.monotonic()
 
+    def late(self):
+        return time.monotonic() - self.begun > SECONDS_MAX[self.mode]
+
     def timing(self, work):
+        """Words for the programs: how long one turn or round is."""
         if self.given.smoke:
-            return ["--seconds", 0.05] + (["--warm", 0.02] if work.kind != "pair" else [])
-        return ["--seconds", work.seconds[self.index]]
+            return ["--seconds", 0.02] + (["--warm", 0.01] if work.kind != "pair" else [])
+        words = ["--seconds", work.seconds[self.index]]
+        return words + (["--warm", work.warm] if work.kind != "pair" else [])
+
+    def times(self, work):
+        """How often servers are started, and how many turns each gets."""
+        if self.given.smoke or self.late():
+            return 1, 1 if self.given.smoke else 2
+        return work.sittings[self.index], work.turns[self.index]
 
     def say(self, text):
         print(text, flush=True)
@@ -103,39 +119,80 @@ class Run:
 
     def work(self, work):
         self.say(f"{work.name}: {work.title}")
+        begun = time.monotonic()
         entries = {name: {"title": plan.NAMES[name], "rounds": []} for name in work.contenders}
         if work.kind == "micro":
             self.micro(work, entries)
         else:
-            self.rounds(work, entries)
+            if work.kind == "pair":
+                self.rounds(work, entries)
+            else:
+                self.sittings(work, entries)
             self.counts(work, entries)
         for name, entry in entries.items():
             entry["median"] = figures.summary(entry["rounds"])
             if entry["rounds"]:
-                value = entry["median"].get(work.figure)
+                value = figures.of_entry(entry, work.figure)
                 self.say(f"  {plan.NAMES[name]:38} {figures.number(value):>12} {work.figure}")
         return {"name": work.name, "title": work.title, "kind": work.kind, "figure": work.figure,
                 "lower_is_better": work.lower_is_better(),
+                "seconds": round(time.monotonic() - begun, 1),
                 "words": " ".join(str(word) for word in work.words), "contenders": entries}
 
-    def rounds(self, work, entries):
-        count = 1 if self.given.smoke else work.rounds[self.index]
-        for turn in range(count):
-            if turn > 0 and self.given.quick and time.monotonic() - self.begun > QUICK_SECONDS:
-                self.say("  fewer rounds: the time of a quick run is up")
+    def sittings(self, work, entries):
+        """Servers: all of a sitting are alive at once and take turns."""
+        sittings, turns = self.times(work)
+        for sitting in range(sittings):
+            if sitting > 0 and self.late():
+                self.say("  fewer sittings: the time of this run is up")
                 break
-            for name in work.contenders:
-                entry = entries[name]
-                if "why" in entry:
-                    continue
-                words = TABLES[work.kind][name][1]
+            here = [name for name in work.contenders if "why" not in entries[name]]
+            if sitting % 2 == 1:
+                here.reverse()
+            for group in [[name] for name in here] if work.alone else [here]:
+                self.sitting(work, entries, group, turns)
+
+    def sitting(self, work, entries, here, turns):
+        with contextlib.ExitStack() as stack:
+            servers = {}
+            for name in here:
                 try:
-                    entry["rounds"].append(
-                        MEASURE[work.kind](self.place, words, work, self.timing(work)))
+                    start = processes.START[work.kind]
+                    servers[name] = stack.enter_context(
+                        start(self.place, TABLES[work.kind][name][1], work))
                 except (processes.NotBuilt, processes.Failed) as error:
-                    self.give_up(work, name, entry, error)
-            if turn == 0 and all("why" in entry for entry in entries.values()):
+                    self.give_up(work, name, entries[name], error)
+            if not servers:
                 return
+            try:
+                found = processes.load(
+                    self.place, servers.values(), [*work.words, "--turns", turns],
+                    self.timing(work), 120 + 2 * work.estimate(self.index),
+                    poll=work.kind != "wine")
+            except (processes.NotBuilt, processes.Failed) as error:
+                for name in servers:
+                    self.give_up(work, name, entries[name], error)
+                return
+        for name, one in zip(servers, found):
+            try:
+                figures.add_sitting(entries[name], processes.check(one))
+            except processes.Failed as error:
+                self.give_up(work, name, entries[name], error)
+
+    def rounds(self, work, entries):
+        """Pairs of processes: a fresh pair each time."""
+        sittings, turns = self.times(work)
+        for turn in range(sittings * turns):
+            if turn > 0 and self.late():
+                self.say("  fewer rounds: the time of this run is up")
+                break
+            names = [name for name in work.contenders if "why" not in entries[name]]
+            for name in names if turn % 2 == 0 else reversed(names):
+                try:
+                    entries[name]["rounds"].append(processes.measure_pair(
+                        self.place, plan.PAIRS[name][1], work, self.timing(work)))
+                except (processes.NotBuilt, processes.Failed) as error:
+                    self.give_up(work, name, entries[name], error)
 
     def counts(self, work, entries):
         """The passes whose times mean nothing: system calls, allocations."""
@@ -143,24 +200,30 @@ class Run:
             if "why" in entry:
                 continue
             words = TABLES[work.kind][name][1]
-            requests = 1000 if self.given.smoke else (10000, 30000)[self.index]
+            requests = 1000 if self.given.smoke else (10000, 20000)[self.index]
             try:
-                if work.counted:
+                if work.counted[self.index]:
                     entry["allocations"] = processes.count_allocations(
-                        self.place, words, work, self.timing(work))
+                        self.place, words, work, ["--count", requests, "--warm", 0.1])
                     entry["calls"] = processes.count_calls(self.place, words, work, requests)
-                elif work.name == "hot" and not self.given.smoke and name == "fairway_memory":
-                    entry["calls"] = processes.count_pair_calls(self.place, words)
+                elif work.name == "hot" and not self.given.smoke:
+                    if name == "fairway_memory":
+                        entry["calls"] = processes.count_pair_calls(
+                            self.place, words, 500, 200500)
+                    elif self.index == 1:
+                        entry["calls"] = processes.count_pair_calls(self.place, words, 200, 1000)
+                elif work.kind == "key_value" and self.index == 1:
+                    entry["calls"] = processes.count_calls(self.place, words, work, requests)
                 elif work.name == "wine_1" and not self.given.smoke:
                     entry["calls"] = processes.count_wine_calls(self.place, words, work, 300)
             except (processes.NotBuilt, processes.Failed) as error:
                 self.say(f"  {name}: not counted: {error}")
 
     def micro(self, work, entries):
-        count = 1 if self.given.smoke else work.rounds[self.index]
+        sittings, turns = self.times(work)
         seconds = 0.005 if self.given.smoke else work.seconds[self.index]
         try:
-            found = processes.measure_micro(self.place, work, count, seconds)
+            found = processes.measure_micro(self.place, work, sittings * turns, seconds)
         except (processes.NotBuilt, processes.Failed) as error:
             for name, entry in entries.items():
                 self.give_up(work, name, entry, error)
@@ -169,7 +232,7 @@ class Run:
             if name in found:
                 entry["rounds"] = found[name]
             else:
-                self.give_up(work, name, entry, processes.NotBuilt("its layer is not there"))
+                self.give_up(work, name, entry, processes.Failed("it has no such work"))
 
 
 def main():
@@ -179,19 +242,23 @@ def main():
         for work in works:
             print(f"{work.name:24} {work.title}\n{'':24}   {' '.join(work.contenders)}")
         return 0
+    expected = sum(work.estimate(not (given.quick or given.smoke)) for work in works)
+    if not given.smoke:
+        print(f"{len(works)} works, about {expected / 60:.0f} minutes", flush=True)
     # So that what was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run = Run(given)
+    company = machine.Company()
     results = {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": "sh tests/bench/run.sh " + " ".join(sys.argv[1:]),
-        "mode": "smoke" if given.smoke else "quick" if given.quick else "full",
+        "mode": run.mode,
         "server_core": run.place.server_core, "client_core": run.place.client_core,
         "machine": machine.describe(given.top, given.build), "names": plan.NAMES,
         "works": [run.work(work) for work in works],
     }
     results["seconds"] = round(time.monotonic() - run.begun)
-    results["machine"]["load_after"] = round(os.getloadavg()[0], 2)
+    results["machine"].update(company.shares())
     results["bars"] = [] if given.smoke else bars.judge(results)
     os.makedirs(given.out, exist_ok=True)
     with open(os.path.join(given.out, "results.json"), "w", encoding="utf-8") as file:
@@ -199,6 +266,8 @@ def main():
     if not given.smoke:
         report.write(results, given.out)
         print(markdown.bars(results))
+        if machine.complaint(results["machine"]):
+            print(f"not to be trusted: {machine.complaint(results['machine'])}")
     print(f"{len(works)} works in {results['seconds']} s, {len(run.failed)} failed; "
           f"the report is in {given.out}")
     for line in run.failed:

@@ -12,6 +12,7 @@ import shutil
 import sys
 
 import figures
+import machine
 
 
 def main_table(results):
@@ -26,20 +27,20 @@ def main_table(results):
         if not entry["rounds"]:
             lines.append(f"| {entry['title']} | {entry.get('why', '')} | | | | | | |")
             continue
-        middle = entry["median"]
         ratio = figures.median(figures.ratios(entry["rounds"], base["rounds"], "cpu_us"))
-        cells = [middle["cpu_us"], ratio, middle["requests_per_second"], middle["p50_us"],
-                 middle["p99_us"], entry.get("calls"), entry.get("allocations")]
+        of_entry = [figures.of_entry(entry, name) for name in (
+            "cpu_us", "requests_per_second", "p50_us", "p99_us", "calls", "allocations")]
+        cells = [of_entry[0], ratio, *of_entry[1:]]
         lines.append(f"| {entry['title']} | " +
                      " | ".join(figures.number(value) for value in cells) + " |")
     return "\n".join(lines)
 
 
 def bars(results):
-    lines = ["| bar | has to be | is | |", "|---|---|---:|---|"]
+    lines = ["| bar | has to be | is | ours, theirs | |", "|---|---|---:|---:|---|"]
     for bar in results["bars"]:
         lines.append(f"| {bar['section']}: {bar['name']} | {bar['limit']} | "
-                     f"{figures.number(bar['figure'])} | {bar['verdict']} |")
+                     f"{figures.number(bar['figure'])} | {figures.both(bar)} | {bar['verdict']} |")
     return "\n".join(lines)
 
 
@@ -55,9 +56,7 @@ def section(results):
 def refusal(results):
     if results["mode"] == "smoke" or "--only" in results["command"]:
         return "this was not a whole run"
-    if results["machine"]["load_before"] > 0.5:
-        return f"the machine was busy (load {results['machine']['load_before']})"
-    return None
+    return machine.complaint(results["machine"])
 
 
 def main():

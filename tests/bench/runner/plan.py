@@ -8,6 +8,8 @@ SERVERS = {
     "fairway_io_uring": ("Fairway, io_uring", ["bench_server_fairway", "--engine", "io_uring"]),
     "fairway_receive": ("Fairway, io_uring, async_receive",
                         ["bench_server_fairway", "--engine", "io_uring", "--receive", "yes"]),
+    "fairway_receive_epoll": ("Fairway, epoll, async_receive",
+                              ["bench_server_fairway", "--engine", "epoll", "--receive", "yes"]),
     "fairway_epoll": ("Fairway, epoll", ["bench_server_fairway", "--engine", "epoll"]),
     "asio_coroutines": ("Boost.Asio coroutines, epoll", ["bench_server_asio_coroutines"]),
     "asio_callbacks": ("Boost.Asio callbacks, epoll", ["bench_server_asio_callbacks"]),
@@ -17,13 +19,17 @@ SERVERS = {
     "epoll": ("bare epoll, C", ["bench_server_epoll"]),
     "io_uring": ("bare liburing, C", ["bench_server_io_uring"]),
 }
-WITHOUT_RECEIVE = [name for name in SERVERS if name != "fairway_receive"]
+RECEIVERS = ["fairway_receive", "fairway_receive_epoll"]
+READERS = [name for name in SERVERS if name not in RECEIVERS]
+ECHOERS = [name for name in SERVERS if name != "fairway_receive_epoll"]
 
 WINE_SERVERS = {
     "fairway_iocp": ("Fairway, IOCP under Wine", ["bench_server_fairway.exe", "--engine", "iocp"]),
     "asio_iocp": ("Boost.Asio coroutines, IOCP under Wine", ["bench_server_asio_coroutines.exe"]),
 }
 
+# Fair because: both on one thread and in memory alone, without a log or a snapshot (processes.py
+# has redis-server's words), TCP_NODELAY and 16 KiB to read into by default, one and the same key.
 KEY_VALUE_SERVERS = {
     "kv_server": ("kv_server (Fairway)", ["kv_server"]),
     "redis": ("redis-server", ["redis-server"]),
@@ -49,6 +55,7 @@ LOOPS = {
 }
 FRAMES = {
     "fairway_framed": ("Fairway framed, in memory", []),
+    "fairway_codec": ("Fairway length_prefix_codec", []),
     "by_hand": ("a loop written by hand", []),
 }
 
@@ -66,85 +73,130 @@ class Work:
     words: list                     # of the load generator or the pair
     contenders: list                # the first is the one compared with
     figure: str                     # what is compared
-    rounds: tuple = (3, 7)          # quick, full
-    seconds: tuple = (0.2, 0.6)
+    # Of servers: how often fresh ones are started, and how many turns each gets then. Others run
+    # afresh each time: all rounds are the product. Quick, full.
+    sittings: tuple = (1, 1)
+    turns: tuple = (5, 12)
+    seconds: tuple = (0.02, 0.03)   # measured in each
+    warm: float = 0.005             # before that
     server: str = "echo"
     quick: bool = True              # is in a quick run
-    counted: bool = False           # with passes that count system calls and allocations
+    counted: tuple = (False, False) # with passes that count system calls and allocations
+    alone: bool = False             # one server at a time
     smoke: list = field(default_factory=list)  # replaces some words in a smoke
 
     def lower_is_better(self):
         return not self.figure.endswith("per_second")
 
+    def word(self, name, otherwise):
+        return self.words[self.words.index(name) + 1] if name in self.words else otherwise
+
+    def estimate(self, full):
+        """Seconds, roughly."""
+        each = self.sittings[full] * self.turns[full]
+        names = len(self.contenders)
+        if self.kind == "micro":
+            return each * names * self.seconds[full] * 1.6 + 1
+        if self.kind == "pair":
+            count = self.word("--count", 0)
+            spent = count * 50e-6 if count else self.seconds[full] + 0.06
+            spent += 1.4 if "idle" in self.words else 0
+            counts = 1 + 3 * full * names if self.name == "hot" else 0
+            return each * names * spent + counts
+        if "idle" in self.words:
+            return each * names * self.word("--connections", 1) * 700e-6
+        start = 1.5 if self.kind == "wine" else 0.05
+        connections = self.word("--connections", 1)
+        settle = connections * self.word("--size", 64) * self.word("--depth", 1) / 1e9
+        turns = each * names * (self.seconds[full] + self.warm + settle + 0.001)
+        counts = names * (0.3 + 60e-6 * connections + 1.2) if self.counted[full] else 0
+        return turns + self.sittings[full] * names * (start + connections * 150e-6) + counts
+
 
 def echo(connections, size, depth, **more):
-    """An echo work; a round trip on one connection is judged by its time, others by CPU."""
+    """An echo work; all are judged by the server's CPU."""
     name = f"echo_{size}x{connections}x{depth}"
     many = "connections" if connections > 1 else "connection"
     title = f"echo, {size} B, {connections} {many}, depth {depth}"
     words = ["--connections", connections, "--size", size, "--depth", depth]
-    contenders = list(SERVERS)
-    return Work(name, title, "tcp", words, contenders, "cpu_us", **more)
+    # Every connection has had its turn before it counts, and twice while it does.
+    turn = connections * (10e-6 + size * depth / 1e9)
+    timing = {"warm": max(0.003, turn), "seconds": (max(0.012, 2 * turn),) * 2,
+              "turns": (15, 40) if turn < 0.02 else (5, 12) if turn < 0.1 else (2, 3)}
+    return Work(name, title, "tcp", words, ECHOERS, "cpu_us", **{**timing, **more})
 
 
 def works():
     """All of them, the main one first."""
     quick_cells = {(1, 64, 1), (64, 64, 16), (64, 16384, 1), (1000, 64, 1)}
-    yield echo(64, 64, 1, rounds=(7, 21), counted=True)
+    yield echo(64, 64, 1, sittings=(3, 5), turns=(40, 80), counted=(True, True))
     for connections in (1, 64, 1000):
         for size in (64, 1024, 16384, 65536):
             for depth in (1, 16):
                 cell = (connections, size, depth)
                 if cell != (64, 64, 1):
-                    yield echo(*cell, quick=cell in quick_cells, rounds=(3, 5))
-    for name, title in (("sink", "bulk to the server"), ("source", "bulk from the server")):
-        yield Work(name, f"{title}, 64 KiB pieces, 4 connections", "tcp",
-                   ["--work", name, "--size", 65536, "--connections", 4], WITHOUT_RECEIVE,
-                   "bytes_per_second", server=name)
+                    is_quick = cell in quick_cells
+                    yield echo(*cell, quick=is_quick, counted=(False, is_quick))
+    yield from bulk_works()
     yield Work("churn", "connect, accept, one message, close; 64 at a time", "tcp",
-               ["--work", "churn", "--connections", 64], list(SERVERS), "requests_per_second",
-               rounds=(4, 9))
+               ["--work", "churn", "--connections", 64], ECHOERS, "requests_per_second",
+               sittings=(2, 4), turns=(6, 15), seconds=(0.05, 0.05), counted=(False, False))
     yield Work("idle", "8,000 idle connections that have carried 16 KiB", "tcp",
                ["--work", "idle", "--connections", 8000, "--size", 16384],
-               ["fairway_receive"] + [name for name in SERVERS if name != "fairway_receive"],
-               "bytes_a_connection", rounds=(1, 2), smoke=["--connections", 200])
+               RECEIVERS + READERS, "bytes_a_connection", turns=(1, 1), sittings=(1, 2),
+               seconds=(0.1, 0.2), alone=True, smoke=["--connections", 200])
     yield from loop_works()
     yield from pair_works()
     yield from other_works()
 
 
+def bulk_works():
+    yield Work("messages", "64 B messages one way to the server, 64 connections", "tcp",
+               ["--work", "sink", "--size", 64, "--connections", 64], READERS, "cpu_us",
+               server="sink")
+    for name, title in (("sink", "bulk to the server"), ("source", "bulk from the server")):
+        yield Work(name, f"{title}, 64 KiB pieces, 4 connections", "tcp",
+                   ["--work", name, "--size", 65536, "--connections", 4], READERS,
+                   "bytes_per_second", server=name, seconds=(0.02, 0.03), warm=0.01)
+
+
 def loop_works():
+    timing = {"turns": (9, 25), "seconds": (0.03, 0.08)}
     for name, title in (("post_same", "post, same thread"), ("post_other", "post, other thread"),
                         ("dispatch", "dispatch from a handler"),
                         ("timer_cancel", "timer: schedule and cancel"),
                         ("timer_expiry", "timer: schedule and expire")):
-        yield Work(name, title, "micro", ["bench_micro_loop"], list(LOOPS), "ns",
-                   rounds=(5, 11), seconds=(0.05, 0.2))
+        yield Work(name, title, "micro", ["bench_micro_loop"], list(LOOPS), "ns", **timing)
     yield Work("frames", "frames of 64 B, encoded and decoded in memory", "micro",
-               ["bench_micro_frames"], list(FRAMES), "ns", rounds=(5, 11), seconds=(0.05, 0.2))
+               ["bench_micro_frames"], ["fairway_framed", "by_hand"], "ns", **timing)
+    yield Work("frames_decode", "frames of 64 B, decoded in memory", "micro",
+               ["bench_micro_frames"], ["fairway_codec", "by_hand"], "ns", **timing)
 
 
 def pair_works():
     everyone = list(PAIRS)
-    yield Work("hot", "64 B round trip, hot", "pair", ["--work", "round_trip"], everyone, "p50_us")
+    timing = {"turns": (5, 11), "seconds": (0.1, 0.2)}
+    yield Work("hot", "64 B round trip, hot", "pair", ["--work", "round_trip"], everyone, "p50_us",
+               **timing)
     yield Work("parked", "64 B round trip, peer asleep", "pair", ["--work", "parked"],
-               [name for name in everyone if name not in ("raw_memory", "raw_tcp_spin")], "p50_us")
+               [name for name in everyone if name not in ("raw_memory", "raw_tcp_spin")], "p50_us",
+               turns=(5, 11), seconds=(0.2, 0.4))
     yield Work("one_way", "64 B messages, one way", "pair", ["--work", "one_way"], everyone,
-               "requests_per_second")
+               "requests_per_second", **timing)
     yield Work("bulk", "64 KiB messages, one way", "pair",
-               ["--work", "one_way", "--size", 65536], everyone, "bytes_per_second")
-    for size in (1, 1024, 16384, 262144, 1048576):
+               ["--work", "one_way", "--size", 65536], everyone, "bytes_per_second", **timing)
+    for size in (1, 1024, 16384, 65536, 262144, 1048576):
         for state in ("round_trip", "parked"):
             yield Work(f"{state}_{size}", f"{size} B {state.replace('_', ' ')}", "pair",
                        ["--work", state, "--size", size], OF_FAIRWAY, "p50_us",
-                       quick=size in (1, 16384, 1048576), seconds=(0.15, 0.4))
+                       quick=size in (1, 16384, 1048576), turns=(5, 11), seconds=(0.1, 0.25))
     yield Work("connect", "connect and accept, two processes", "pair", ["--work", "connect"],
-               OF_FAIRWAY + ["raw_tcp"], "p50_us")
+               OF_FAIRWAY + ["raw_tcp"], "p50_us", **timing)
     yield Work("connect_many", "40,000 connections, one after the other", "pair",
                ["--work", "connect", "--count", 40000], OF_FAIRWAY, "p50_us", quick=False,
-               rounds=(1, 1))
+               turns=(1, 5))
     yield Work("rest", "an idle connection for a second", "pair", ["--work", "idle"], OF_FAIRWAY,
-               "idle_cpu_us", rounds=(1, 1), seconds=(0.1, 0.1))
+               "idle_cpu_us", turns=(1, 3), seconds=(0.1, 0.1))
 
 
 def other_works():
@@ -153,9 +205,10 @@ def other_works():
             yield Work(f"redis_{work}_{depth}",
                        f"Redis protocol, {work}, 50 clients, depth {depth}", "key_value",
                        ["--work", f"redis_{work}", "--connections", 50, "--depth", depth],
-                       list(KEY_VALUE_SERVERS), "cpu_us", quick=work != "ping")
+                       list(KEY_VALUE_SERVERS), "cpu_us", quick=work != "ping",
+                       sittings=(2, 3), turns=(30, 80), seconds=(0.015, 0.015))
     for connections in (1, 64):
         yield Work(f"wine_{connections}",
                    f"echo, 64 B, connections: {connections}, server under Wine", "wine",
                    ["--connections", connections], list(WINE_SERVERS), "p50_us",
-                   rounds=(5, 9), seconds=(0.5, 1.0))
+                   sittings=(2, 4), turns=(8, 16), seconds=(0.1, 0.1), warm=0.03)

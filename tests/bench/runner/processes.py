@@ -48,17 +48,27 @@ def on_core(core):
 
 
 class Server:
-    """A running server; leave the `with` to end it."""
+    """A running server; leave the `with` to end it. `at`: where it listens."""
 
-    def __init__(self, place, command, environment=None, pinned=True):
+    def __init__(self, place, command, environment=None):
         self.output = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [str(word) for word in command], stdout=subprocess.PIPE, stderr=self.output,
             stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})},
-            preexec_fn=on_core(place.server_core) if pinned else None, start_new_session=True)
+            preexec_fn=on_core(place.server_core), start_new_session=True)
         self.pid = self.process.pid
+        self.at = None
 
-    def listening(self, seconds=20):
+    def wait(self, seconds=20):
+        """Until it has said where it listens."""
+        try:
+            self.at = self.listening(seconds)
+        except Failed:
+            self.end()
+            raise
+        return self
+
+    def listening(self, seconds):
         """The address of its first line."""
         text = b""
         deadline = time.monotonic() + seconds
@@ -78,15 +88,18 @@ class Server:
         self.output.seek(0)
         return self.output.read(400).decode(errors="replace").strip() or "no word of why"
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
+    def end(self):
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
         self.process.stdout.close()
         self.output.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.end()
 
 
 def run_json(place, command, seconds=120, environment=None, core=None):
@@ -99,27 +112,35 @@ def run_json(place, command, seconds=120, environment=None, core=None):
     except subprocess.TimeoutExpired:
         raise Failed("it did not end") from None
     try:
-        found = json.loads(done.stdout)
+        return json.loads(done.stdout)
     except ValueError:
         raise Failed(f"status {done.returncode}: {done.stderr.strip()[:300]}") from None
-    if found.get("errors") or found.get("mismatches"):
+
+
+def check(found):
+    """What a server or a pair did, unless a byte was wrong."""
+    if found.get("errors") or found["mismatches"]:
         raise Failed(f"{found.get('errors', 0)} errors, {found['mismatches']} mismatches: "
                      f"{found.get('first_error', '')}")
     return found
 
 
-def load(place, at, pid, words, more=()):
-    return run_json(place, [place.program("bench_load"), "--connect", at, "--pid", pid,
-                            *words, *more])
+def load(place, servers, words, more=(), seconds=120, poll=True):
+    """The load generator against all of them in turn; a list in their order, unchecked. Wine's own
+    server needs the other core at times, so it must not `poll`."""
+    command = [place.program("bench_load"), "--poll", int(poll and not place.one_core)]
+    for server in servers:
+        command += ["--connect", server.at, "--pid", server.pid]
+    return run_json(place, [*command, *words, *more], seconds)["servers"]
 
 
-def tcp_command(place, words, work):
-    return [place.program(words[0]), *words[1:], "--work", work]
+def load_one(place, server, words, more=(), poll=True):
+    return check(load(place, [server], words, more, poll=poll)[0])
 
 
-def measure_tcp(place, words, work, timing):
-    with Server(place, tcp_command(place, words, work.server)) as server:
-        return load(place, server.listening(), server.pid, work.words, timing)
+def tcp_server(place, words, work, environment=None):
+    command = [place.program(words[0]), *words[1:], "--work", work.server]
+    return Server(place, command, environment).wait()
 
 
 def count_calls(place, words, work, count):
@@ -135,13 +156,12 @@ def traced_calls(place, words, work, count):
     if strace is None:
         raise NotBuilt("strace is not there")
     with tempfile.NamedTemporaryFile("r") as table, \
-            Server(place, tcp_command(place, words, work.server)) as server:
-        at = server.listening()
+            START[work.kind](place, words, work) as server:
         tracer = subprocess.Popen([strace, "-f", "-c", "-o", table.name, "-p", str(server.pid)],
                                   stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
         try:
             tracer.stderr.readline()  # "Process N attached"
-            load(place, at, server.pid, work.words, ["--count", count, "--warm", 0])
+            load_one(place, server, work.words, ["--count", count, "--warm", 0])
         finally:
             tracer.terminate()
             tracer.communicate()
@@ -160,34 +180,35 @@ def count_allocations(place, words, work, timing):
     counter = place.program("libbench_count_allocations.so")
     with tempfile.NamedTemporaryFile() as number:
         environment = {"LD_PRELOAD": counter, "FAIRWAY_BENCH_ALLOCATIONS": number.name}
-        with Server(place, tcp_command(place, words, work.server), environment) as server:
-            return load(place, server.listening(), server.pid, work.words,
-                        [*timing, "--allocations", number.name])["allocations"]
+        with tcp_server(place, words, work, environment) as server:
+            found = load_one(place, server, ["--allocations", number.name, *work.words], timing)
+            return found["rounds"][0]["allocations"]
+
+
+def pair_command(place, words, *more):
+    return [place.program(words[0]), *words[1:], *more, "--server-core", place.server_core,
+            "--client-core", place.client_core]
 
 
 def measure_pair(place, words, work, timing):
-    command = [place.program(words[0]), *words[1:], *work.words, *timing,
-               "--server-core", place.server_core, "--client-core", place.client_core]
-    found = run_json(place, command)
+    found = check(run_json(place, pair_command(place, words, *work.words, *timing)))
     if words[-1] == "memory" and words[0].endswith("fairway") and found["path"] != "shared_memory":
         raise NotBuilt(f"the stream went over {found['path']}: {found['reason']}")
     return found
 
 
-def count_pair_calls(place, words):
+def count_pair_calls(place, words, few, many):
     """System calls a message of both ends when hot: the difference of a long and a short run."""
     strace = shutil.which("strace")
     if strace is None:
         raise NotBuilt("strace is not there")
     totals = []
-    for count in (2000, 22000):
+    for count in (few, many):
         with tempfile.NamedTemporaryFile("r") as table:
-            run_json(place, [strace, "-f", "-c", "-o", table.name, place.program(words[0]),
-                             *words[1:], "--work", "round_trip", "--count", count,
-                             "--server-core", place.server_core,
-                             "--client-core", place.client_core])
+            check(run_json(place, [strace, "-f", "-c", "-o", table.name, *pair_command(
+                place, words, "--work", "round_trip", "--count", count)]))
             totals.append(total_calls(table.read()))
-    return (totals[1] - totals[0]) / 20000
+    return (totals[1] - totals[0]) / (many - few)
 
 
 def measure_micro(place, work, rounds, seconds):
@@ -221,32 +242,30 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def key_value_server(place, name):
-    """A running server and its address."""
-    program = place.program(name)
-    if name == "kv_server":
-        server = Server(place, [program, "--listen", "127.0.0.1:0"])
-        return server, server.listening()
+def key_value_server(place, words, work):
+    program = place.program(words[0])
+    if words[0] == "kv_server":
+        return prepared(place, Server(place, [program, "--listen", "127.0.0.1:0"]).wait())
     port = free_port()
     server = Server(place, [program, "--port", port, "--bind", "127.0.0.1", "--save", "",
                             "--appendonly", "no", "--io-threads", 1,
                             # It takes any loopback address but 127.0.0.1 for a stranger's.
                             "--protected-mode", "no"])
+    server.at = f"127.0.0.1:{port}"
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", port)).close()
-            return server, f"127.0.0.1:{port}"
+            return prepared(place, server)
         except OSError:
             time.sleep(0.02)
-    with server:
-        raise Failed("redis-server does not listen")
+    server.end()
+    raise Failed("redis-server does not listen")
 
 
-def measure_key_value(place, words, work, timing):
-    server, at = key_value_server(place, words[0])
-    with server:
-        load(place, at, server.pid, ["--work", "redis_set"], ["--count", 1, "--warm", 0])
-        return load(place, at, server.pid, work.words, timing)
+def prepared(place, server):
+    """With the key that a `get` asks for."""
+    load_one(place, server, ["--work", "redis_set"], ["--count", 1, "--warm", 0])
+    return server
 
 
 def wine_program():
@@ -256,13 +275,16 @@ def wine_program():
     raise NotBuilt("Wine is not there")
 
 
-def measure_wine(place, words, work, timing):
+def wine_server(place, words, work):
     program = place.program(words[0])
     wine_program()
     command = ["sh", os.path.join(place.top, "cmake", "wine.sh"),
-               os.path.join(place.windows, "wine"), program, *words[1:], "--work", "echo"]
-    with Server(place, command) as server:
-        return load(place, server.listening(60), server.pid, work.words, timing)
+               os.path.join(place.windows, "wine"), program, *words[1:], "--work", work.server]
+    return Server(place, command).wait(60)
+
+
+# How the servers of a kind are started.
+START = {"tcp": tcp_server, "key_value": key_value_server, "wine": wine_server}
 
 
 # Calls of a program to these count: Winsock's and the port's.
@@ -280,11 +302,10 @@ def count_wine_calls(place, words, work, count):
                    "WINEDLLOVERRIDES": "winedbg.exe=d;mscoree=d;mshtml=d"}
     command = ["sh", "-c", 'log=$1; shift; exec "$@" 2>"$log"', "sh", log.name, wine_program(),
                program, *words[1:], "--work", "echo"]
-    with log, Server(place, command, environment) as server:
-        at = server.listening(120)
+    with log, Server(place, command, environment).wait(120) as server:
         log.seek(0, os.SEEK_END)
         before = log.tell()
-        load(place, at, server.pid, work.words, ["--count", count, "--warm", 0])
+        load_one(place, server, work.words, ["--count", count, "--warm", 0], poll=False)
         log.seek(before)
         seen = WINE_CALLS.findall(log.read())
     # A call of kernel32 is forwarded to kernelbase and would count twice.

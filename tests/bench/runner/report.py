@@ -5,6 +5,7 @@ from html import escape
 
 import charts
 import figures
+import machine
 
 UNITS = {"cpu_us": "server CPU a request, µs", "p50_us": "median time, µs",
          "requests_per_second": "a second", "bytes_per_second": "bytes a second", "ns": "ns each",
@@ -15,6 +16,7 @@ COLUMNS = {
     "tcp": [("requests/s", "requests_per_second", 1), ("MB/s", "bytes_per_second", 1e6),
             ("p50 µs", "p50_us", 1), ("p99 µs", "p99_us", 1), ("p99.9 µs", "p999_us", 1),
             ("server CPU µs", "cpu_us", 1), ("user", "user_us", 1), ("system", "system_us", 1),
+            ("client CPU µs", "client_cpu_us", 1),
             ("calls", "calls", 1), ("allocations", "allocations", 1),
             ("server busy", "server_busy", 1), ("client busy", "client_busy", 1),
             ("bytes/connection", "bytes_a_connection", 1), ("idle wakes/s", "idle_wakes", 1),
@@ -23,7 +25,7 @@ COLUMNS = {
              ("p50 µs", "p50_us", 1), ("p99 µs", "p99_us", 1), ("p99.9 µs", "p999_us", 1),
              ("server CPU µs", "cpu_us", 1), ("client CPU µs", "client_cpu_us", 1),
              ("calls", "calls", 1), ("client's entries", "kernel_entries", 1),
-             ("last/first tenth", "flat", 1), ("idle wakes/s", "idle_wakes", 1)],
+             ("last to first tenth", "flat", 1), ("idle wakes/s", "idle_wakes", 1)],
     "micro": [("ns", "ns", 1)],
 }
 COLUMNS["key_value"] = COLUMNS["wine"] = COLUMNS["tcp"]
@@ -36,15 +38,11 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--text);background:var(--back)
 max-width:1200px;margin:2em auto;padding:0 1em}
 table{border-collapse:collapse;margin:.6em 0;font-variant-numeric:tabular-nums}
 th,td{padding:.2em .6em;border-bottom:1px solid var(--line);text-align:right}
-th:first-child,td:first-child{text-align:left}tr.us{background:var(--us)}
+th:first-child,td:first-child,.left{text-align:left}tr.us{background:var(--us)}
 .wide{overflow-x:auto}.dim{color:var(--dim)}.met{color:#1a7f37}.missed{color:#cf222e}
 @media (prefers-color-scheme:dark){.met{color:#4ac26b}.missed{color:#ff7b72}}
 svg{max-width:100%;height:auto}
 """
-
-
-def median_of(entry, name):
-    return entry[name] if name in entry else entry["median"].get(name)
 
 
 def baseline_of(work):
@@ -61,15 +59,11 @@ def chart_of(work):
     for name, entry in work["contenders"].items():
         if not entry["rounds"]:
             continue
-        value = entry["median"].get(figure)
+        value = figures.of_entry(entry, figure)
         low, high = figures.quartiles(figures.column(entry["rounds"], figure))
         first, second = value, 0
-        if figure == "cpu_us" and entry["median"].get("user_us") is not None:
-            # The split is sampled: its means over all rounds, scaled to the exact whole.
-            user = sum(figures.column(entry["rounds"], "user_us"))
-            whole = sum(figures.column(entry["rounds"], "cpu_us"))
-            first = value * user / whole if whole else value
-            second = value - first
+        if figure == "cpu_us" and "user_us" in entry:
+            first, second = entry["user_us"], entry["system_us"]
         rows.append({"name": entry["title"], "first": first, "second": second, "low": low,
                      "high": high, "ours": name.startswith("fairway") or name == "kv_server",
                      "text": figures.number(value)})
@@ -78,10 +72,20 @@ def chart_of(work):
     return charts.bars(work["title"], f"{UNITS.get(figure, figure)}, {better}", rows, legend)
 
 
+def ratio_of(entry, base, figure):
+    """To the first contender, and the middle half where there are rounds to compare."""
+    found = figures.ratios(entry["rounds"], base["rounds"], figure)
+    if found:
+        low, high = figures.quartiles(found)
+        return figures.median(found), f"{low:.2f} to {high:.2f}"
+    over, under = figures.of_entry(entry, figure), figures.of_entry(base, figure)
+    return (over / under if over is not None and under else None), ""
+
+
 def table_of(work):
     entries = work["contenders"]
     columns = [column for column in COLUMNS[work["kind"]]
-               if any(median_of(entry, column[1]) for entry in entries.values())]
+               if any(figures.of_entry(entry, column[1]) for entry in entries.values())]
     base = baseline_of(work)
     head = "".join(f"<th>{escape(title)}</th>" for title, _, _ in columns)
     unit = UNITS.get(work["figure"], work["figure"])
@@ -96,28 +100,56 @@ def table_of(work):
             continue
         cells = ""
         for _, figure, divisor in columns:
-            value = median_of(entry, figure)
+            value = figures.of_entry(entry, figure)
             cells += f"<td>{figures.number(value / divisor if value is not None else None)}</td>"
-        found = figures.ratios(entry["rounds"], entries[base]["rounds"], work["figure"])
-        low, high = figures.quartiles(found)
-        spread = f"{low:.2f} to {high:.2f}" if found else ""
+        ratio, spread = ratio_of(entry, entries[base], work["figure"])
         out.append(f'<tr{mark}><td>{escape(entry["title"])}</td>{cells}'
-                   f"<td>{figures.number(figures.median(found))}</td><td>{spread}</td></tr>")
+                   f"<td>{figures.number(ratio)}</td><td>{spread}</td></tr>")
     out.append("</table></div>")
     return "".join(out)
 
 
 def bars_table(results):
-    out = ['<div class="wide"><table><tr><th>bar</th><th>has to be</th><th>is</th>'
-           "<th>middle half</th><th></th></tr>"]
+    met = sum(bar["verdict"] == "met" for bar in results["bars"])
+    missed = sum(bar["verdict"] == "missed" for bar in results["bars"])
+    out = [f"<p>{met} met, {missed} missed, {len(results['bars']) - met - missed} without a figure "
+           'in this run.</p><div class="wide"><table><tr><th>bar</th>'
+           '<th class="left">has to be</th>'
+           "<th>is</th><th>ours, theirs</th><th>middle half</th><th></th></tr>"]
     for bar in results["bars"]:
         low, high = bar["spread"] or (None, None)
         spread = f"{figures.number(low)} to {figures.number(high)}" if low is not None else ""
         kind = bar["verdict"] if bar["verdict"] in ("met", "missed") else "dim"
         out.append(f'<tr><td>{escape(bar["section"])}: {escape(bar["name"])}</td>'
-                   f'<td>{escape(bar["limit"])}</td><td>{figures.number(bar["figure"])}</td>'
+                   f'<td class="left">{escape(bar["limit"])}</td>'
+                   f'<td>{figures.number(bar["figure"])}</td><td>{figures.both(bar)}</td>'
                    f'<td>{spread}</td><td class="{kind}">{escape(bar["verdict"])}</td></tr>')
     return "".join(out) + "</table></div>"
+
+
+def load_note(work):
+    """Whether the load generator was what ended the measurement: a sentence."""
+    entries = [entry for entry in work["contenders"].values() if entry["rounds"]]
+    if work["kind"] == "pair" or work["kind"] == "micro" or "idle" in work["words"]:
+        return ""
+    client = [figures.of_entry(entry, "client_busy") for entry in entries]
+    server = [figures.of_entry(entry, "server_busy") for entry in entries]
+    if not client or None in client or None in server:
+        return ""
+    slow = [entry["title"] for entry, ours, theirs in zip(entries, client, server)
+            if ours > theirs + 0.02]
+    text = (f"The load generator was busy {min(client):.0%} to {max(client):.0%} of the time, the "
+            f"servers {min(server):.0%} to {max(server):.0%}.")
+    if slow:
+        text += (" It was the slower one, so that requests a second are its own, against: "
+                 f"{', '.join(slow)}.")
+    return f'<p class="dim">{escape(text)}</p>'
+
+
+def contents(results):
+    links = "".join(f'<li><a href="#{work["name"]}">{escape(work["title"])}</a></li>'
+                    for work in results["works"])
+    return f'<details><summary>{len(results["works"])} works</summary><ol>{links}</ol></details>'
 
 
 def machine_table(results):
@@ -129,31 +161,31 @@ def machine_table(results):
     return f'<table>{"".join(rows)}</table>'
 
 
-METHOD = """One load generator drives every TCP server, compares every byte and reads the server's
-CPU clock at both ends of the measured time. Contenders take turns (A B C A B C ...), each round
-with fresh processes, the server on one core, the client on another. Figures are medians of the
-rounds; a ratio is the median of the ratios of each round to the same round of the first
-contender. Where the client is busier than the server, requests a second say what the client can
-do: the server's CPU a request is the figure to look at. User and system time are sampled by the
-kernel, their sum is exact. System calls are counted by strace, allocations by a preloaded
-counter, each in a pass of its own."""
+METHOD = """One load generator, on one core, drives the servers, which are on the other one; it
+compares every byte and reads the server's CPU clock (to the nanosecond) and its own at both ends of
+the measured time. All servers of a table are alive at once and take turns of ten milliseconds and
+more (A B C, C B A, ...); whose turn it is not sleeps. Servers are started afresh some
+times. Pairs of processes take turns in rounds, afresh each time. Figures are medians; times are
+those of all turns; a ratio is the median of the ratios of each turn to the same turn of the first
+contender, so that a machine which is slower for a while is slower for both. The share of user and
+system time is sampled by the kernel, their sum is exact. System calls are counted by strace,
+allocations by a preloaded counter, each in a pass of its own."""
 
 
 def write(results, folder):
     warning = ""
-    busy = results["machine"]["load_before"]
-    if busy > 0.5:
-        warning = (f'<p class="missed">The machine was not idle before this run (load {busy}): the '
-                   "figures cannot be trusted.</p>")
+    why = machine.complaint(results["machine"])
+    if why:
+        warning = f'<p class="missed">These figures cannot be trusted: {escape(why)}.</p>'
     sections = "".join(f'<h2 id="{work["name"]}">{escape(work["title"])}</h2>{chart_of(work)}'
-                       f'{table_of(work)}' for work in results["works"])
+                       f'{table_of(work)}{load_note(work)}' for work in results["works"])
     page = (f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width">'
             f"<title>Fairway beside its peers</title><style>{PAGE_STYLE}</style></head><body>"
             f"<h1>Fairway beside its peers</h1><p>{escape(results['date'])}, "
             f"<code>{escape(results['command'])}</code>, {results['seconds']} s, server on core "
             f"{results['server_core']}, client on core {results['client_core']}.</p>{warning}"
-            f"<p>{METHOD}</p><h2>Bars</h2>{bars_table(results)}{sections}"
+            f"<p>{METHOD}</p>{contents(results)}<h2>Bars</h2>{bars_table(results)}{sections}"
             f"<h2>Machine</h2>{machine_table(results)}</body></html>\n")
     with open(os.path.join(folder, "report.html"), "w", encoding="utf-8") as file:
         file.write(page)

@@ -3,6 +3,7 @@
 //
 // Fair because: one base on one thread, no locking, TCP_NODELAY; a bufferevent reads at most 16 KiB
 // at once by itself, the common size; bulk raises that to the common 64 KiB. libevent uses epoll.
+// The library is the system's package, a release build; this file has the flags of all contenders.
 #include "posix.h"
 
 #include <event2/buffer.h>

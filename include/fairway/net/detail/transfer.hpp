@@ -33,6 +33,7 @@ class buffer_list {
   }
   const io_vec* data() const noexcept { return pieces_; }
   unsigned size() const noexcept { return count_; }
+  bool full() const noexcept { return count_ == pieces_max; }  // the sequence may have more
 
  private:
   unsigned count_ = 0;
@@ -49,6 +50,11 @@ void start_receive(io_object& object, io_op& op);
 void start_wait(io_object& object, io_op& op, wait_side side);
 void start_receive_from(io_object& object, io_op& op, const buffer_list& buffers, endpoint* sender);
 void start_send_to(io_object& object, io_op& op, const buffer_list& buffers, const endpoint* to);
+// Without an operation, where one would end at once and this thread runs the port: small transfers
+// of a stream in shared memory, so many a handler. All of `from`; of `into` what there is, at least
+// `least` bytes. Zero: nothing was done, begin an operation.
+std::size_t write_now(io_object& object, const buffer_list& from) noexcept;
+std::size_t read_now(io_object& object, const buffer_list& into, std::size_t least) noexcept;
 transfer_values take_transfer(io_op& op) noexcept;
 transfer_values take_received_from(io_op& op) noexcept;  // stores the sender
 received take_received(io_op& op) noexcept;
@@ -64,6 +70,9 @@ struct stream_read : transfer_results {
   static void start(io_object& object, io_op& op, const Buffers& buffers) {
     start_read(object, op, buffer_list{buffers});
   }
+  static std::size_t now(io_object& object, const buffer_list& buffers) noexcept {
+    return read_now(object, buffers, 1);
+  }
 };
 
 struct stream_write : transfer_results {
@@ -71,6 +80,9 @@ struct stream_write : transfer_results {
   template <class Buffers>
   static void start(io_object& object, io_op& op, const Buffers& buffers) {
     start_write(object, op, buffer_list{buffers});
+  }
+  static std::size_t now(io_object& object, const buffer_list& buffers) noexcept {
+    return write_now(object, buffers);
   }
 };
 
