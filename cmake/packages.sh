@@ -11,10 +11,12 @@ set -eu
 packages='cmake doctest-dev g++ libboost1.81-dev liburing-dev ninja-build'
 case ${1:-} in
   run) ;;
-  test) packages="$packages g++-mingw-w64-x86-64-posix libssl-dev make perl wine wine64" ;;
+  test)
+    packages="$packages g++-mingw-w64-x86-64-posix libssl-dev make nftables perl"
+    packages="$packages wine wine64" ;;
   ci)
-    packages="$packages clang-19 g++-mingw-w64-x86-64-posix libclang-rt-19-dev libssl-dev make perl"
-    packages="$packages spin wine wine64" ;;
+    packages="$packages clang-19 g++-mingw-w64-x86-64-posix libclang-rt-19-dev libssl-dev make"
+    packages="$packages nftables perl spin wine wine64" ;;
   bench)
     packages="$packages libbenchmark-dev libevent-dev libuv1-dev libzmq3-dev python3 redis-server"
     packages="$packages strace" ;;
