@@ -8,10 +8,10 @@ namespace fairway::detail {
 
 namespace {
 
-void give_back(operation* base, port_core& core, act) {
+void give_back(operation* base, owner_side& side, act) {
   auto* block = reinterpret_cast<receive_block*>(reinterpret_cast<std::byte*>(base) -
                                                  offsetof(receive_block, hop));
-  core.give_block(*block);
+  static_cast<port_core&>(side).give_block(*block);
 }
 
 }  // namespace

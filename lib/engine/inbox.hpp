@@ -27,10 +27,13 @@ class inbox {
   // Any thread.
   bool empty() const noexcept { return head_.load(std::memory_order_seq_cst) == nullptr; }
 
+  // Any thread. Relaxed: what it misses is seen next time; it keeps the line shared while nobody
+  // posts.
+  bool seems_empty() const noexcept { return head_.load(std::memory_order_relaxed) == nullptr; }
+
   // Owner only. The operations in the order of their arrival, linked by `next`.
   operation* take_all() noexcept {
-    // Looking first keeps the line shared while nobody posts; a missed push is seen next time.
-    if (head_.load(std::memory_order_relaxed) == nullptr) return nullptr;
+    if (seems_empty()) return nullptr;
     operation* reversed = head_.exchange(nullptr, std::memory_order_acquire);
     operation* ordered = nullptr;
     while (reversed != nullptr) {

@@ -58,8 +58,9 @@ inline constexpr std::uint8_t op_held = 8;         // with the object's attachme
 inline constexpr std::uint8_t op_background = 16;  // the engine's own: no work that keeps `run`
 
 // Embedded room for a handler; enough for a coroutine's and for Asio's read and write loops over
-// one. Beast's and TLS handlers (up to 376 bytes) go to a recycled block.
-inline constexpr std::size_t handler_bytes = 128;
+// one (measured: 32 and 80 bytes). Every connection has it twice. Beast's and TLS handlers (up to
+// 376 bytes) go to a recycled block.
+inline constexpr std::size_t handler_bytes = 96;
 inline constexpr std::uint32_t not_in_heap = ~std::uint32_t{0};
 
 struct deadline_node {

@@ -13,15 +13,18 @@ namespace {
 // What one costs, in handlers: it makes a connection, with system calls and memory of its own.
 constexpr unsigned accept_weight = 16;
 
-void perform_io(operation* base, port_core& core, act what) {
+void perform_io(operation* base, owner_side& side, act what) {
   auto& op = *static_cast<io_op*>(base);
   assert(op.state == op_state::completing && op.handler != nullptr);
-  if (op.kind == op_kind::accept) core.look_sooner(accept_weight - 1);
+  if (op.kind == op_kind::accept) {
+    static_cast<port_core&>(side).look_sooner(accept_weight - 1);
+  }
   handler_base* handler = op.handler;
   (what == act::run ? handler->complete : handler->discard)(handler, op);
 }
 
-void perform_release(operation* base, port_core& core, act) {
+void perform_release(operation* base, owner_side& side, act) {
+  auto& core = static_cast<port_core&>(side);
   // The hop is a member; step back to the object that contains it.
   auto* object = reinterpret_cast<io_object*>(reinterpret_cast<std::byte*>(base) -
                                               offsetof(io_object, release_hop));
@@ -100,7 +103,7 @@ void port_core::complete(io_op& op, error_code ec, std::size_t bytes) noexcept {
   if (options_.faults != nullptr && !shutting_down_) [[unlikely]] {
     repeat = apply_fault(op, ec, bytes);
   }
-  if (ec == boost::asio::error::operation_aborted && (op.flags & op_timed_out) != 0) {
+  if ((op.flags & op_timed_out) != 0 && ec == boost::asio::error::operation_aborted) {
     ec = boost::asio::error::timed_out;
   }
   op.set_result(ec, bytes);
@@ -128,7 +131,7 @@ void port_core::queue_completion(io_op& op) noexcept {
     delayed_ = &op;
     return;
   }
-  ready_.push(&op);
+  ready.push(&op);
 }
 
 void port_core::release_delayed() noexcept {
@@ -145,7 +148,7 @@ void port_core::release_delayed() noexcept {
 void port_core::finish(io_op& op) noexcept {
   assert(op.state == op_state::completing);
   if (op.vec_capacity != 0) {
-    blocks_.free(op.vecs, op.vec_capacity * sizeof(io_vec));
+    blocks.free(op.vecs, op.vec_capacity * sizeof(io_vec));
     op.vec_capacity = 0;
   }
   op.vecs = nullptr;
@@ -214,7 +217,7 @@ void port_core::set_vecs(io_op& op, const io_vec* vecs, unsigned count) {
     op.vec_count = count;
     return;
   }
-  auto* copy = static_cast<io_vec*>(blocks_.allocate(count * sizeof(io_vec)));
+  auto* copy = static_cast<io_vec*>(blocks.allocate(count * sizeof(io_vec)));
   std::memcpy(copy, vecs, count * sizeof(io_vec));
   op.vecs = copy;
   op.vec_count = count;

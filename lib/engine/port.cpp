@@ -96,7 +96,7 @@ void port_core::discard_all() noexcept {
     perform_hops();
     accept_posts();
     while (delayed_ != nullptr) release_delayed();
-    while (operation* op = ready_.pop()) {
+    while (operation* op = ready.pop()) {
       found = true;
       op->perform(op, *this, act::discard);
     }
@@ -144,24 +144,12 @@ time_point port_core::now() const noexcept {
 port_core& core_of(completion_port& port) noexcept { return *port.core_; }
 void work_started(completion_port& port) noexcept { core_of(port).work_started(); }
 void work_finished(completion_port& port) noexcept { core_of(port).work_finished(); }
-bool running_here(const completion_port& port) noexcept {
-  return core_of(const_cast<completion_port&>(port)).running_here();
+void enqueue_elsewhere(completion_port& port, operation* op) noexcept {
+  core_of(port).post_elsewhere(op);
 }
-void enqueue(completion_port& port, operation* op) noexcept { core_of(port).post(op); }
 void enqueue_hop(port_core& core, operation* op) noexcept { core.post_hop(op); }
 owned try_own(port_core& core) noexcept { return core.try_own(); }
 void disown(port_core& core) noexcept { core.disown(); }
-
-void* allocate_block(port_core& core, std::size_t bytes) {
-  return core.running_here() ? core.blocks().allocate(bytes) : block_pool::allocate_fresh(bytes);
-}
-void free_block(port_core& core, void* block, std::size_t bytes) noexcept {
-  if (core.running_here()) {
-    core.blocks().free(block, bytes);
-  } else {
-    ::operator delete(block);
-  }
-}
 
 completion_port& port_of(const io_object& object) noexcept {
   assert(object.core != nullptr && "the port of this object has been destroyed");
@@ -169,10 +157,10 @@ completion_port& port_of(const io_object& object) noexcept {
 }
 void* handler_memory(io_op& op, std::size_t bytes) {
   if (bytes <= handler_bytes) return op.room;
-  return op.object->core->blocks().allocate(bytes);
+  return op.object->core->blocks.allocate(bytes);
 }
 void free_handler_memory(io_op& op, void* memory, std::size_t bytes) noexcept {
-  if (memory != op.room) op.object->core->blocks().free(memory, bytes);
+  if (memory != op.room) op.object->core->blocks.free(memory, bytes);
 }
 std::uint32_t attach_handler(io_op& op, handler_base* handler) noexcept {
   op.object->core->attach(op, handler);

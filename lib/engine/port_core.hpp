@@ -12,12 +12,10 @@
 #pragma once
 
 #include "engine/backend.hpp"
-#include "engine/block_pool.hpp"
 #include "engine/buffer_pool.hpp"
 #include "engine/inbox.hpp"
 #include "engine/operation.hpp"
 #include "engine/poll_hook.hpp"
-#include "engine/ready_queue.hpp"
 #include "engine/timer_queue.hpp"
 
 #include <fairway/engine/completion_port.hpp>
@@ -56,7 +54,7 @@ struct counters {
   std::atomic<std::uint64_t> wakeups_sent{0};  // any thread; relaxed, a plain count
 };
 
-class port_core {
+class port_core : public owner_side {
  public:
   port_core(completion_port& port, const port_options& options);
   port_core(const port_core&) = delete;
@@ -75,7 +73,7 @@ class port_core {
   void stop() noexcept;               // any thread
   bool stopped() const noexcept;      // any thread
   void restart() noexcept;            // any thread
-  bool running_here() const noexcept;  // any thread
+  bool running_here() const noexcept { return side_here(port_) != nullptr; }  // any thread
   void shutdown() noexcept;           // first half of destruction: the kernel lets go
   void discard_all() noexcept;        // destroys every handler without running it
   void attach_clock() { options_.clock->attach(port_); }
@@ -86,6 +84,7 @@ class port_core {
   // --- other threads ---
   void post(operation* op) noexcept;
   void post_hop(operation* op) noexcept;
+  void post_elsewhere(operation* op) noexcept;  // not from inside a run function
   owned try_own() noexcept;
   void disown() noexcept;
   void work_started() noexcept;
@@ -171,7 +170,6 @@ class port_core {
   void set_hook(poll_hook& hook) noexcept { hook_ = &hook; }
 
   // --- memory ---
-  block_pool& blocks() noexcept { return blocks_; }
   buffer_pool& buffers() noexcept { return buffers_; }
   // A buffer for a receive; null: `op` now waits for one and is started again when it comes.
   receive_block* take_block(io_op& op) noexcept;
@@ -183,11 +181,13 @@ class port_core {
   }
 
  private:
-  struct run_frame;
   std::size_t loop(std::size_t handlers_max, time_point until, patience how);
   bool run_ready_one();
   void look_around(time_point until, patience how);
-  void perform_hops() noexcept;
+  void perform_hops() noexcept {
+    if (!hops_.seems_empty()) perform_waiting_hops();
+  }
+  void perform_waiting_hops() noexcept;
   void accept_posts() noexcept;
   void fire_deadlines() noexcept;
   void deliver_signals() noexcept;
@@ -206,9 +206,7 @@ class port_core {
   completion_port& port_;
   port_options options_;
   counters counts_;
-  block_pool blocks_;
   timer_queue timers_;
-  ready_queue ready_;
   unsigned handlers_since_look_ = 0;
   bool performing_hops_ = false;
   bool shutting_down_ = false;
@@ -223,7 +221,8 @@ class port_core {
   time_point entered_{};          // the last entry into the kernel, while the hook is hot
   unsigned hot_turns_ = 0;
   buffer_pool buffers_;
-  boost::asio::io_context frames_{1};  // gives the thread Asio's coroutine frame cache
+  // Gives the thread Asio's coroutine frame cache. Only the owner touches it: it needs no locks.
+  boost::asio::io_context frames_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};
   backend backend_;
   engine_kind kind_;
   std::string reason_;

@@ -12,21 +12,14 @@
 
 namespace fairway::detail {
 
-// The run functions that this thread is inside of, innermost first. A handler of one port may run
-// another port.
-struct port_core::run_frame {
-  explicit run_frame(port_core& core) noexcept : owner{&core}, outer{innermost} {
-    innermost = this;
-  }
-  run_frame(const run_frame&) = delete;
-  run_frame& operator=(const run_frame&) = delete;
-  ~run_frame() { innermost = outer; }
+constinit thread_local run_frame innermost_run;
 
-  port_core* owner;
-  run_frame* outer;
-  static thread_local run_frame* innermost;
-};
-thread_local port_core::run_frame* port_core::run_frame::innermost = nullptr;
+owner_side* side_further_out(const completion_port& port) noexcept {
+  for (const run_frame* f = innermost_run.outer; f != nullptr; f = f->outer) {
+    if (f->port == &port) return f->side;
+  }
+  return nullptr;
+}
 
 namespace {
 
@@ -71,13 +64,6 @@ class call_allocator {
 
 }  // namespace
 
-bool port_core::running_here() const noexcept {
-  for (run_frame* f = run_frame::innermost; f != nullptr; f = f->outer) {
-    if (f->owner == this) return true;
-  }
-  return false;
-}
-
 owned port_core::try_own() noexcept {
   const std::uintptr_t me = this_thread_mark();
   // Sequentially consistent: it comes after the push of a hop, see disown.
@@ -105,7 +91,7 @@ void port_core::disown() noexcept {
   }
 }
 
-void port_core::perform_hops() noexcept {
+void port_core::perform_waiting_hops() noexcept {
   // A hop may initiate something, which comes here again: the outer call keeps the order.
   if (performing_hops_) return;
   performing_hops_ = true;
@@ -142,7 +128,7 @@ std::size_t port_core::run(std::size_t handlers_max, time_point until, patience 
       core.disown();
     }
   } last{*this};
-  run_frame frame{*this};
+  const run_scope scope{port_, *this};
 
   // Inside run_one of an Asio context the thread has Asio's cache of coroutine frames.
   std::size_t count = 0;
@@ -159,16 +145,16 @@ std::size_t port_core::loop(std::size_t handlers_max, time_point until, patience
   std::size_t count = 0;
   bool looked = false;
   while (count < handlers_max && !stopped()) {
-    if (!ready_.empty() && handlers_since_look_ < options_.handlers_per_turn) {
+    if (!ready.empty() && handlers_since_look_ < options_.handlers_per_turn) {
       if (run_ready_one()) ++count;
       continue;
     }
-    if (ready_.empty()) {
+    if (ready.empty()) {
       if (looked && how == patience::poll) {
         // What other threads posted while handlers ran is ready as well.
         perform_hops();
         accept_posts();
-        if (!ready_.empty()) continue;
+        if (!ready.empty()) continue;
         if (out_of_work()) stop();
         break;
       }
@@ -189,7 +175,7 @@ std::size_t port_core::loop(std::size_t handlers_max, time_point until, patience
 }
 
 bool port_core::run_ready_one() {
-  operation* op = ready_.pop();
+  operation* op = ready.pop();
   ++handlers_since_look_;
   counts_.handlers_run.add();
   op->perform(op, *this, act::run);
@@ -216,7 +202,7 @@ void port_core::look_around(time_point until, patience how) {
 void port_core::accept_posts() noexcept {
   for (operation* op = posts_.take_all(); op != nullptr;) {
     operation* following = op->next;
-    ready_.push(op);
+    ready.push(op);
     op = following;
   }
 }
@@ -238,7 +224,7 @@ void port_core::fire_deadlines() noexcept {
 void port_core::enter_kernel(time_point until, patience how) {
   if (hook_ != nullptr && hook_->hot(*hook_) && look_at_hook(until, how)) return;
   time_point wake_at = time_point::min();
-  if (how == patience::wait && ready_.empty() && delayed_ == nullptr) {
+  if (how == patience::wait && ready.empty() && delayed_ == nullptr) {
     wake_at = until;
     if (!manual_time()) wake_at = std::min(wake_at, timers_.next());
     // From here a producer that pushes sees `sleeping_`, or this thread sees what it pushed.
@@ -288,7 +274,7 @@ bool port_core::look_at_hook(time_point until, patience how) {
   const bool found = hook_->look(*hook_);
   if (how == patience::poll) return false;
   enter_if_due();
-  if (found || !ready_.empty() || delayed_ != nullptr) return true;
+  if (found || !ready.empty() || delayed_ != nullptr) return true;
   if (!hook_->hot(*hook_)) return false;
   const duration window = hook_->window(*hook_);
   if (window > duration::zero()) {
@@ -305,7 +291,7 @@ bool port_core::look_until(time_point end) noexcept {
     processor_pause();
     if (hook_->look(*hook_)) return true;
     enter_if_due();
-    if (!ready_.empty() || !posts_.empty() || !hops_.empty() || stopped() ||
+    if (!ready.empty() || !posts_.empty() || !hops_.empty() || stopped() ||
         signalled_.load(std::memory_order_relaxed)) {  // looked at again before sleeping
       return true;
     }
@@ -314,7 +300,7 @@ bool port_core::look_until(time_point end) noexcept {
 }
 
 bool port_core::out_of_work() const noexcept {
-  return local_work_ + foreign_work_.load(std::memory_order_seq_cst) <= 0 && ready_.empty() &&
+  return local_work_ + foreign_work_.load(std::memory_order_seq_cst) <= 0 && ready.empty() &&
          posts_.empty() && hops_.empty() && delayed_ == nullptr;
 }
 
@@ -340,9 +326,13 @@ void port_core::wake() noexcept {
 
 void port_core::post(operation* op) noexcept {
   if (running_here()) {
-    ready_.push(op);
-    return;
+    ready.push(op);
+  } else {
+    post_elsewhere(op);
   }
+}
+
+void port_core::post_elsewhere(operation* op) noexcept {
   posts_.push(op);
   wake_if_sleeping();
 }

@@ -67,7 +67,7 @@ struct running_attempt : handler_base {
 struct running_look_up : operation {
   running_look_up(connector_state& asking, std::string host, std::string service);
   static void post_answer(void* self) noexcept;
-  static void arrived(operation* base, port_core& core, act what);
+  static void arrived(operation* base, owner_side& side, act what);
 
   port_core& core;
   connector_state* owner;  // null: not wanted any more
@@ -179,7 +179,7 @@ void running_look_up::post_answer(void* self) noexcept {
   node->core.post(node);
 }
 
-void running_look_up::arrived(operation* base, port_core&, act what) {
+void running_look_up::arrived(operation* base, owner_side&, act what) {
   const std::unique_ptr<running_look_up> self(static_cast<running_look_up*>(base));
   // Waits until the resolver's thread has left post_answer: after that the port may go.
   self->query->close();

@@ -171,7 +171,7 @@ void ask(control_state& state) {
 struct later : operation {
   explicit later(control_state& s) noexcept : operation{&perform_it}, state{s} {}
 
-  static void perform_it(operation* base, port_core& core, act what) {
+  static void perform_it(operation* base, owner_side& side, act what) {
     std::unique_ptr<later> self{static_cast<later*>(base)};
     control_state& state = self->state;
     io_object& object = *state.object;
@@ -181,7 +181,7 @@ struct later : operation {
       state.state = op_state::started;
       ask(state);
     }
-    core.release(object);
+    static_cast<port_core&>(side).release(object);
   }
   static void cancel(io_op& op) {
     op.object->core->complete(op, boost::asio::error::operation_aborted, 0);
@@ -209,7 +209,7 @@ void control_state::destroy_it(control_op& op, port_core* core) noexcept {
   forget_token(state);
   state.~control_state();
   if (core != nullptr) {
-    core->blocks().free(&op, sizeof(control_state));
+    core->blocks.free(&op, sizeof(control_state));
   } else {
     ::operator delete(static_cast<void*>(&op));
   }
@@ -218,7 +218,7 @@ void control_state::destroy_it(control_op& op, port_core* core) noexcept {
 io_op* claim_control(io_object& object) {
   if (object.control_side == nullptr) {
     static_assert(alignof(control_state) <= 16);
-    void* room = object.core->blocks().allocate(sizeof(control_state));
+    void* room = object.core->blocks.allocate(sizeof(control_state));
     object.control_side = ::new (room) control_state{object};
   }
   control_state& state = state_of(*object.control_side);

@@ -78,10 +78,12 @@ class basic_executor {
       if (detail::running_here(*port_)) {
         std::decay_t<Function> local(std::forward<Function>(function));
         std::move(local)();
-        return;
+      } else {
+        detail::post_from(nullptr, *port_, std::forward<Function>(function), allocator_);
       }
+    } else {
+      detail::post(*port_, std::forward<Function>(function), allocator_);
     }
-    detail::post(*port_, std::forward<Function>(function), allocator_);
   }
 
   friend bool operator==(const basic_executor& a, const basic_executor& b) noexcept {

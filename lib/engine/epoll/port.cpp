@@ -82,6 +82,7 @@ error_code port::open(io_object& object) noexcept {
   core_.counts().kernel_entries.add();
   if (::epoll_ctl(epoll_, EPOLL_CTL_ADD, handle, &event) != 0) return system_error_code(errno);
   object.registered = true;
+  ++registered_;
   // Adding reports what is ready already as a first edge.
   object.os.bits &= may_pass_descriptors | family_known;
   return {};
@@ -128,6 +129,7 @@ void port::cancel(io_op& op) noexcept {
 void port::forget(io_object& object) noexcept {
   if (!object.registered) return;
   object.registered = false;
+  --registered_;
   if (process_ != ::getpid()) return;
   ::epoll_ctl(epoll_, EPOLL_CTL_DEL, static_cast<int>(object.handle), nullptr);
 }
@@ -161,6 +163,8 @@ int port::wait_for_events(epoll_event* events, int count, time_point until) noex
 }
 
 void port::wait(time_point until) noexcept {
+  // A wake that nobody sleeps for can wait.
+  if (registered_ == 0 && until == time_point::min()) return;
   std::array<epoll_event, batch_max> events;
   const int count = wait_for_events(events.data(), batch_, until);
   // No handler runs in this loop, so no object of a later event can go away.

@@ -77,6 +77,7 @@ class port {
   int epoll_ = -1;
   int wake_ = -1;
   int batch_;
+  unsigned registered_ = 0;  // objects
   bool exact_wait_ = true;  // false once the system refused epoll_pwait2(2)
   pid_t process_;  // whose the registrations are: a child made by fork shares them
 };

@@ -84,7 +84,7 @@ bool port::ring_is_mine() const noexcept {
 
 void port::complete(io_op& op, error_code ec, std::size_t bytes) noexcept {
   if (op.backend_data != nullptr) {
-    core_.blocks().free(std::exchange(op.backend_data, nullptr), sizeof(msghdr));
+    core_.blocks.free(std::exchange(op.backend_data, nullptr), sizeof(msghdr));
   }
   if (ec && op.block != nullptr) core_.give_block(*std::exchange(op.block, nullptr));
   if (op.kind == op_kind::wait && op.result_handle != no_handle) {

@@ -57,7 +57,7 @@ void port::hint_dry(const io_op& op, io_uring_sqe& request) const noexcept {
 bool port::prepare_message(io_op& op, io_uring_sqe& request) noexcept {
   if (op.backend_data == nullptr) {
     try {
-      op.backend_data = core_.blocks().allocate(sizeof(msghdr));
+      op.backend_data = core_.blocks.allocate(sizeof(msghdr));
     } catch (const std::bad_alloc&) {
       fail(op, ENOMEM);
       return false;

@@ -327,7 +327,7 @@ struct initiation {
   template <class Function>
   static void hop(port_core& core, Function&& function) {
     using node = posted_function<std::decay_t<Function>, std::allocator<void>>;
-    void* memory = node::memory::allocate(core, {});
+    void* memory = node::memory::allocate(nullptr, {});
     enqueue_hop(core, ::new (memory) node(std::forward<Function>(function), {}));
   }
 };

@@ -30,7 +30,7 @@ class block_pool {
   }
 
   // The class of a request, `classes` for one that is too large to be kept.
-  static std::size_t class_of(std::size_t bytes) noexcept {
+  static constexpr std::size_t class_of(std::size_t bytes) noexcept {
     std::size_t c = 0;
     for (std::size_t size = smallest; c < classes && size < bytes; size *= 2) ++c;
     return c;
@@ -41,9 +41,24 @@ class block_pool {
     return ::operator new(c < classes ? smallest << c : bytes);
   }
 
-  void* allocate(std::size_t bytes) {
-    const std::size_t c = class_of(bytes);
-    if (c < classes && shelves_[c].head != nullptr) {
+  void* allocate(std::size_t bytes) { return allocate_of(class_of(bytes), bytes); }
+  void free(void* block, std::size_t bytes) noexcept { free_of(class_of(bytes), block); }
+
+  // The same for a size that the compiler knows, which spares the search for its class.
+  template <std::size_t Bytes>
+  void* allocate() {
+    constexpr std::size_t c = class_of(Bytes);
+    return allocate_of(c, Bytes);
+  }
+  template <std::size_t Bytes>
+  void free(void* block) noexcept {
+    constexpr std::size_t c = class_of(Bytes);
+    free_of(c, block);
+  }
+
+ private:
+  void* allocate_of(std::size_t c, std::size_t bytes) {
+    if (c < classes && shelves_[c].head != nullptr) [[likely]] {
       node* n = shelves_[c].head;
       shelves_[c].head = n->next;
       --shelves_[c].count;
@@ -51,10 +66,8 @@ class block_pool {
     }
     return allocate_fresh(bytes);
   }
-
-  void free(void* block, std::size_t bytes) noexcept {
-    const std::size_t c = class_of(bytes);
-    if (c == classes || shelves_[c].count == kept_max) {
+  void free_of(std::size_t c, void* block) noexcept {
+    if (c == classes || shelves_[c].count == kept_max) [[unlikely]] {
       ::operator delete(block);
       return;
     }
@@ -62,7 +75,6 @@ class block_pool {
     ++shelves_[c].count;
   }
 
- private:
   struct node {
     node* next;
   };
