@@ -13,6 +13,7 @@
 
 #include "engine/backend.hpp"
 #include "engine/buffer_pool.hpp"
+#include "engine/clock_os.hpp"
 #include "engine/inbox.hpp"
 #include "engine/operation.hpp"
 #include "engine/poll_hook.hpp"
@@ -83,8 +84,8 @@ class port_core : public owner_side {
 
   // --- other threads ---
   void post(operation* op) noexcept;
-  void post_hop(operation* op) noexcept;
   void post_elsewhere(operation* op) noexcept;  // not from inside a run function
+  void post_hop(operation* op) noexcept;
   owned try_own() noexcept;
   void disown() noexcept;
   void work_started() noexcept;
@@ -102,6 +103,14 @@ class port_core : public owner_side {
   time_point after(duration time) const noexcept {
     const time_point start = now();
     return time > time_point::max() - start ? time_point::max() : start + time;
+  }
+  // Whether a time on the port's clock has come; cheap when it is far away, or was seen to come.
+  bool has_come(time_point when) noexcept {
+    if (manual_time()) return when <= now();
+    if (when <= read_at_) return true;
+    if (when > recent_time() + recent_lag) return false;
+    read_at_ = now();
+    return when <= read_at_;
   }
   bool manual_time() const noexcept { return options_.clock != nullptr; }
 
@@ -207,6 +216,7 @@ class port_core : public owner_side {
   port_options options_;
   counters counts_;
   timer_queue timers_;
+  time_point read_at_{};  // when the port's clock was last read for deadlines
   unsigned handlers_since_look_ = 0;
   bool performing_hops_ = false;
   bool shutting_down_ = false;

@@ -186,7 +186,7 @@ void port_core::look_around(time_point until, patience how) {
   handlers_since_look_ = 0;
   perform_hops();
   accept_posts();
-  fire_deadlines();
+  if (hook_ != nullptr) fire_deadlines();  // what is due is no reason to stop looking
   release_delayed();
   enter_kernel(until, how);
   perform_hops();
@@ -209,8 +209,8 @@ void port_core::accept_posts() noexcept {
 
 void port_core::fire_deadlines() noexcept {
   if (timers_.next() == time_point::max()) return;
-  const time_point current = now();
-  while (io_op* op = timers_.pop_due(current)) {
+  read_at_ = now();
+  while (io_op* op = timers_.pop_due(read_at_)) {
     counts_.timers.subtract();
     if (op->kind == op_kind::timer) {
       complete(*op, {}, 0);

@@ -40,11 +40,31 @@ struct timer_state : io_object {
 
   io_op waiting{op_kind::timer};
   std::unique_ptr<spare> spares;  // null: never needed
+  // The handle's, whose calls do not overlap: a wait was asked for since the last cancel. A handle
+  // that is set anew for each wait would own the port twice for each, else.
+  bool awaited = false;
 };
 
 }  // namespace
 
 io_object* make_timer(completion_port& port) { return new timer_state{core_of(port)}; }
+
+void timer_is_awaited(io_object& object) noexcept {
+  static_cast<timer_state&>(object).awaited = true;
+}
+
+void cancel_timer(io_object* object) {
+  if (object == nullptr || object->core == nullptr) return;
+  auto& state = static_cast<timer_state&>(*object);
+  if (!std::exchange(state.awaited, false)) return;
+  port_core& core = *object->core;
+  const auto cancel_it = [&core, object] { core.cancel(*object->read_side); };
+  if (ownership here{core}) {
+    cancel_it();
+  } else {
+    initiation<void>::hop(core, cancel_it);
+  }
+}
 
 io_op* timer_wait::claim(io_object& object) {
   if (object.read_side->idle()) return object.read_side;
@@ -61,7 +81,7 @@ void timer_wait::start(io_object& object, io_op& op, port_clock::time_point when
   core.begin_waiting(op);
   if (object.closing) {
     core.cancel(op);
-  } else if (when <= core.now()) {
+  } else if (core.has_come(when)) {
     core.complete(op, {}, 0);
   } else {
     core.arm_deadline(op, when);

@@ -18,12 +18,15 @@
 #include <boost/asio/async_result.hpp>
 
 #include <tuple>
+#include <utility>
 
 namespace fairway {
 
 namespace detail {
 
 io_object* make_timer(completion_port& port);
+void cancel_timer(io_object* object);             // null: nothing
+void timer_is_awaited(io_object& object) noexcept;  // cancelling it has something to do
 
 struct timer_wait {
   static io_op* claim(io_object& object);
@@ -31,6 +34,14 @@ struct timer_wait {
   static std::tuple<boost::system::error_code> take(io_op& op) noexcept;
   static std::tuple<boost::system::error_code> failure(boost::system::error_code ec) noexcept {
     return {ec};
+  }
+};
+
+struct timer_initiation {
+  template <class Handler>
+  void operator()(Handler&& handler, io_object* object, port_clock::time_point when) const {
+    timer_is_awaited(*object);
+    initiation<timer_wait>{}(std::forward<Handler>(handler), object, when);
   }
 };
 
@@ -67,11 +78,11 @@ class timer {
   template <class Token = default_token>
   auto async_wait(Token&& token = default_token{}) {
     return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-        detail::initiation<detail::timer_wait>{}, token, state_.get(), expiry_);
+        detail::timer_initiation{}, token, state_.get(), expiry_);
   }
 
   // Ends a wait in flight with operation aborted.
-  void cancel() { state_.cancel(); }
+  void cancel() { detail::cancel_timer(state_.get()); }
 
  private:
   completion_port* port_;
