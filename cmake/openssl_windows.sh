@@ -44,9 +44,10 @@ cd openssl-*/
 left_out='aria async blake2 bf camellia cast cmp cms comp ct dsa dso dtls ec2m engine gost idea
   legacy md4 mdc2 module ocsp psk rc2 rc4 rfc3779 rmd160 scrypt seed shared siphash sm2 sm3 sm4 sock
   srp ssl3 tests tls1 tls1_1 ts ui-console whirlpool'
+tools=x86_64-w64-mingw32
+compiler="${CMAKE_CXX_COMPILER_LAUNCHER:+$CMAKE_CXX_COMPILER_LAUNCHER }$tools-gcc-posix"
 # shellcheck disable=SC2046
-CC="${CMAKE_CXX_COMPILER_LAUNCHER:-} x86_64-w64-mingw32-gcc-posix" AR=x86_64-w64-mingw32-ar \
-  RANLIB=x86_64-w64-mingw32-ranlib RC=x86_64-w64-mingw32-windres \
+CC=$compiler AR=$tools-ar RANLIB=$tools-ranlib RC=$tools-windres \
   ./Configure mingw64 CFLAGS=-O1 $(printf ' no-%s' $left_out) \
   >"$work/log" 2>&1 || fail 'cannot configure'
 { make -j"$jobs" build_generated && make -j"$jobs" libcrypto.a libssl.a; } >"$work/log" 2>&1 ||

@@ -4,8 +4,9 @@
 //     slowest answer, and how many took over LIMIT ms (100). Ends with an error when there were
 //     any. Both processes on PROCESSOR when it is given, else each on one.
 //   loopback_soak short COUNT
-//     COUNT connections, one after the other, of 64 bytes each way: the time of a connect over
-//     every tenth part of them, and what is in use afterwards.
+//     COUNT connections over TCP and COUNT over shared memory, one after the other, of 64 bytes
+//     each way: the time of a connect over every tenth part of them, each part of both in turn, and
+//     what is in use afterwards. Both processes pinned.
 //   loopback_soak beside IDLE
 //     a round trip over TCP, alone and beside a hot ring and IDLE idle connections of the same two
 //     ports: median and p99.
@@ -119,31 +120,37 @@ int ping_with_pauses(std::size_t count, double limit_ms, int processor) {
   return stalls == 0 ? 0 : 1;
 }
 
-int connect_often(std::size_t count) {
-  for (const kind k : {kind::tcp, kind::memory}) {
-    const server s = start_server(k, -1);
-    run([&](fairway::completion_port& p) -> fairway::task<> {
-      std::printf("%s:", k == kind::tcp ? "tcp" : "memory");
-      std::vector<char> bytes(64);
-      for (int part = 0; part < 10; ++part) {
-        std::vector<double> all(std::max<std::size_t>(count / 10, 1));
-        for (double& one : all) {
-          const auto begun = steady::now();
-          fairway::connector dial{p, {.loopback = policy(k)}};
-          auto made = (co_await dial.async_connect(s.at)).value();
-          one = since_us(begun);
-          const request asked{1, 64};
-          (co_await fairway::async_write(made, asio::buffer(&asked, sizeof asked))).value();
-          (co_await fairway::async_read(made, asio::buffer(bytes, 1))).value();
-          co_await round_trip(made, bytes);
-        }
-        std::printf(" %.1f", median(std::move(all)));
-      }
-    });
-    std::printf(" us a connect; %zu descriptors, %zu bytes shared\n", open_descriptors(),
-                fairway::loopback_memory());
-    stop_server(s);
+fairway::task<double> connects(fairway::completion_port& p, const server& to, std::size_t count) {
+  std::vector<char> bytes(64);
+  std::vector<double> all(std::max<std::size_t>(count, 1));
+  for (double& one : all) {
+    const auto begun = steady::now();
+    fairway::connector dial{p, {.loopback = policy(to.over)}};
+    auto made = (co_await dial.async_connect(to.at)).value();
+    one = since_us(begun);
+    const request asked{1, 64};
+    (co_await fairway::async_write(made, asio::buffer(&asked, sizeof asked))).value();
+    (co_await fairway::async_read(made, asio::buffer(bytes, 1))).value();
+    co_await round_trip(made, bytes);
   }
+  co_return median(std::move(all));
+}
+
+// In turns, part by part: what the machine does meanwhile, it does to both.
+int connect_often(std::size_t count) {
+  const std::array servers{start_server(kind::tcp, 1), start_server(kind::memory, 1)};
+  pin_to(0);
+  run([&](fairway::completion_port& p) -> fairway::task<> {
+    std::printf("us a connect, tcp and memory, with the ratio:\n");
+    for (int part = 0; part < 10; ++part) {
+      const double tcp = co_await connects(p, servers[0], count / 10);
+      const double memory = co_await connects(p, servers[1], count / 10);
+      std::printf("  %.1f %.1f %.2f\n", tcp, memory, memory / tcp);
+    }
+  });
+  std::printf("%zu descriptors, %zu bytes shared\n", open_descriptors(),
+              fairway::loopback_memory());
+  for (const server& s : servers) stop_server(s);
   return 0;
 }
 
