@@ -9,6 +9,7 @@ namespace fairway::detail::shm {
 namespace {
 
 constexpr unsigned lines_ahead = 2;
+constexpr std::uint64_t claiming_max = 512;  // for writes up to this, which the fence dominates
 
 // Moves `bytes` of one piece that neither wraps nor is much of the ring: most messages. False: it
 // is not like that, and nothing was moved.
@@ -98,8 +99,11 @@ std::size_t ring_writer::write(const io_vec* pieces, unsigned count) noexcept {
   if (!move_at_once(at_, tail_, at_.shared->tail, *pieces, room, copy)) {
     move(at_, tail_, at_.shared->tail, pieces, room, copy);
   }
-  for (unsigned i = 1; i <= lines_ahead; ++i) {
-    claim_line(at_.data + ((tail_ + i * 64) & (at_.capacity - 1)));
+  // Not in a full ring, where the reader is at these lines.
+  if (room <= claiming_max && at_.capacity - (tail_ - head_) > claiming_max) {
+    for (unsigned i = 1; i <= lines_ahead; ++i) {
+      claim_line(at_.data + ((tail_ + i * 64) & (at_.capacity - 1)));
+    }
   }
   return static_cast<std::size_t>(room);
 }

@@ -16,6 +16,7 @@
 
 #include <array>
 #include <chrono>
+#include <string_view>
 #include <vector>
 
 namespace asio = boost::asio;
@@ -58,7 +59,8 @@ fairway::task<> accept_all(fairway::completion_port& port, fairway::listener& li
   }
 }
 
-// The child tells through a pipe where it listens.
+// The child tells through a pipe where it listens: the place that is measured, then one for plain
+// TCP, which connects are compared with.
 void run_server(const pair_plan& p, int tell) {
   fairway::completion_port port;
   const auto where = p.transport == "unix"
@@ -66,17 +68,35 @@ void run_server(const pair_plan& p, int tell) {
                                                     std::to_string(::getpid())).value()
                          : fairway::endpoint::loopback_v4(0);
   auto listener = fairway::listener::open(port, where, {.loopback = policy(p)}).value();
-  const std::string at = listener.local_endpoint().value().to_string();
+  auto plain = fairway::listener::open(port, fairway::endpoint::loopback_v4(0)).value();
+  const std::string at = listener.local_endpoint().value().to_string() + " " +
+                         plain.local_endpoint().value().to_string();
   if (::write(tell, at.data(), at.size()) < 0) bench_give_up("write");
   ::close(tell);
   fairway::spawn(port, accept_all(port, listener, p));
+  fairway::spawn(port, accept_all(port, plain, p));
   port.run();
 }
+
+// Medians of ten parts.
+std::vector<double> tenths_us(std::vector<std::uint64_t>& all) {
+  std::vector<double> found;
+  const auto tenth = static_cast<std::ptrdiff_t>(all.size() / 10);
+  for (std::ptrdiff_t i = 0; tenth > 0 && i < 10; ++i) {
+    const auto middle = all.begin() + i * tenth + tenth / 2;
+    std::nth_element(all.begin() + i * tenth, middle, all.begin() + (i + 1) * tenth);
+    found.push_back(static_cast<double>(*middle) / 1000);
+  }
+  return found;
+}
+
+// Connects of one kind before those of the other.
+constexpr std::uint64_t in_turn = 20;
 
 struct client {
   fairway::completion_port& port;
   const pair_plan& plan;
-  fairway::endpoint server;
+  fairway::endpoint server, plain;
   pair_outcome& found;
   std::string out = bench::message_of(plan), in = std::string(plan.size, '\0');
 
@@ -154,25 +174,33 @@ struct client {
       co_await round_trip(first);
       note(first);
     }
-    std::vector<std::uint64_t> all;
+    std::vector<std::uint64_t> all, others;
+    bench::histogram plain_times;
     const auto entries = port.statistics().kernel_entries;
     found.begin();
     const bench::limit time{plan};
     while (!time.reached(found.messages, 1)) {
-      const std::uint64_t begun = bench::now_ns();
-      auto s = co_await open();
-      all.push_back(bench::now_ns() - begun);
+      all.push_back(co_await one_connect(server, policy(plan)));
       found.times.record(all.back());
       ++found.messages;
+      if (plan.transport != "memory" || found.messages % in_turn != 0) continue;
+      for (std::uint64_t i = 0; i < in_turn; ++i) {
+        others.push_back(co_await one_connect(plain, fairway::loopback::off));
+        plain_times.record(others.back());
+      }
     }
     found.end();
-    count(entries);
-    const auto tenth = static_cast<std::ptrdiff_t>(all.size() / 10);
-    for (std::ptrdiff_t i = 0; tenth > 0 && i < 10; ++i) {
-      const auto middle = all.begin() + i * tenth + tenth / 2;
-      std::nth_element(all.begin() + i * tenth, middle, all.begin() + (i + 1) * tenth);
-      found.tenths_us.push_back(static_cast<double>(*middle) / 1000);
-    }
+    if (others.empty()) count(entries);
+    found.tenths_us = tenths_us(all);
+    found.plain_tenths_us = tenths_us(others);
+    if (!others.empty()) found.plain_us = plain_times.percentile_us(0.5);
+  }
+
+  fairway::task<std::uint64_t> one_connect(fairway::endpoint to, fairway::loopback how) {
+    const std::uint64_t begun = bench::now_ns();
+    fairway::connector dial{port, {.loopback = how}};
+    auto s = (co_await dial.async_connect(to)).value();
+    co_return bench::now_ns() - begun;
   }
 
   void note(const fairway::stream& s) {
@@ -212,8 +240,10 @@ int main(int count, char** words) {
         const ssize_t got = ::read(told[0], text, sizeof text);
         if (got <= 0) return false;
         fairway::completion_port port;
-        client c{port, p,
-                 fairway::endpoint::parse({text, static_cast<std::size_t>(got)}).value(), found};
+        const std::string_view told_us{text, static_cast<std::size_t>(got)};
+        const std::size_t space = told_us.find(' ');
+        client c{port, p, fairway::endpoint::parse(told_us.substr(0, space)).value(),
+                 fairway::endpoint::parse(told_us.substr(space + 1)).value(), found};
         fairway::spawn(port, c.measure());
         port.run();
         return true;

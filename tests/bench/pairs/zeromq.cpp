@@ -76,11 +76,14 @@ int main(int count, char** words) {
       p,
       [&] {
         end_of_pair end{at, true};
+        end.send("", 0);
         bench::serve_blocking(end, p);
         ::pause();  // the answer leaves in the library's own time
       },
       [&](pair_outcome& found) {
         end_of_pair end{at, false};
+        // It connects in its own time, again after 100 ms when the server was not there yet.
+        if (!end.receive(nullptr, 0)) return false;
         return bench::measure_blocking(end, p, found);
       });
 }

@@ -103,23 +103,20 @@ def engine_bars(bars):
                  peer="asio_iocp", ours=calls[0], theirs=calls[1])
 
 
-def tenths_bar(bars, section, name, us, tcp):
+def tenths_bar(bars, section, name, us):
     """Connecting must not get slower over many connections: the worst of ten parts, each to the
-    same part of TCP's run."""
-    ours, theirs = bars.rounds("connect_many", us), bars.rounds("connect_many", tcp)
-    limit = f"≤ 1.25 of {bars.names[tcp]}"
-    for side in (ours, theirs):
-        if isinstance(side, str):
-            return bars.unknown(section, name, limit, side, tcp)
+    plain connects that were made in turn with them."""
+    rounds, limit = bars.rounds("connect_many", us), "≤ 1.25 of plain TCP, in turn with it"
+    if isinstance(rounds, str):
+        return bars.unknown(section, name, limit, rounds)
     found = []
     for part in range(10):
-        both = [(one["tenths_us"][part], other["tenths_us"][part])
-                for one, other in zip(ours, theirs)]
-        found.append((figures.median([one / other for one, other in both]),
-                      figures.median([one for one, _ in both]),
-                      figures.median([other for _, other in both])))
+        ours = [one["tenths_us"][part] for one in rounds]
+        theirs = [one["plain_tenths_us"][part] for one in rounds]
+        ratios = [one / other for one, other in zip(ours, theirs)]
+        found.append([figures.median(list(each)) for each in (ratios, ours, theirs)])
     worst = max(found)
-    return bars.add(section, name, limit, worst[0], worst[0] <= 1.25, peer=tcp, ours=worst[1],
+    return bars.add(section, name, limit, worst[0], worst[0] <= 1.25, ours=worst[1],
                     theirs=worst[2], spread=figures.quartiles([one[0] for one in found]))
 
 
@@ -143,9 +140,9 @@ def loopback_bars(bars):
     # Those that the machine's interruptions cause are not a message's.
     bars.value(section, "system calls per message when hot, both ends", "hot", us, "calls", 0.001,
                "")
-    bars.ratio(section, "connect + accept, second and later of a process pair", "connect", us, tcp,
-               "p50_us", 1.25)
-    tenths_bar(bars, section, "connect + accept, flat over 40,000: the worst tenth", us, tcp)
+    bars.value(section, "connect + accept, second and later of a process pair", "connect", us,
+               "to_plain", 1.25, "of plain TCP, in turn with it")
+    tenths_bar(bars, section, "connect + accept, flat over 40,000: the worst tenth", us)
     bars.value(section, "idle connection: wake-ups in a second", "rest", us, "idle_wakes", 0, "")
     bars.value(section, "idle connection: CPU in a second", "rest", us, "idle_cpu_us", 0, "µs")
 

@@ -46,8 +46,8 @@ def add_sitting(entry, found):
     names = set().union(*sittings) - {"errors", "mismatches", "user_share"}
     entry.update({name: median(column(sittings, name)) for name in names})
     share = median(column(sittings, "user_share"))
-    if share is not None:  # sampled by the kernel; the sum of both is exact
-        cpu = median(column(entry["rounds"], "cpu_us"))
+    cpu = median(column(entry["rounds"], "cpu_us"))
+    if share is not None and cpu is not None:  # sampled by the kernel; the sum of both is exact
         entry.update({"user_us": cpu * share, "system_us": cpu * (1 - share)})
 
 

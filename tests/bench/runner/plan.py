@@ -99,7 +99,7 @@ class Work:
             return each * names * self.seconds[full] * 1.6 + 1
         if self.kind == "pair":
             count = self.word("--count", 0)
-            spent = count * 50e-6 if count else self.seconds[full] + 0.06
+            spent = count * 100e-6 if count else self.seconds[full] + 0.06
             spent += 1.4 if "idle" in self.words else 0
             counts = 1 + 3 * full * names if self.name == "hot" else 0
             return each * names * spent + counts
@@ -191,7 +191,7 @@ def pair_works():
                        ["--work", state, "--size", size], OF_FAIRWAY, "p50_us",
                        quick=size in (1, 16384, 1048576), turns=(5, 11), seconds=(0.1, 0.25))
     yield Work("connect", "connect and accept, two processes", "pair", ["--work", "connect"],
-               OF_FAIRWAY + ["raw_tcp"], "p50_us", **timing)
+               OF_FAIRWAY + ["raw_tcp"], "p50_us", turns=(5, 11), seconds=(0.3, 0.4))
     yield Work("connect_many", "40,000 connections, one after the other", "pair",
                ["--work", "connect", "--count", 40000], OF_FAIRWAY, "p50_us", quick=False,
                turns=(1, 5))

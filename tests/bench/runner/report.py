@@ -25,7 +25,8 @@ COLUMNS = {
              ("p50 µs", "p50_us", 1), ("p99 µs", "p99_us", 1), ("p99.9 µs", "p999_us", 1),
              ("server CPU µs", "cpu_us", 1), ("client CPU µs", "client_cpu_us", 1),
              ("calls", "calls", 1), ("client's entries", "kernel_entries", 1),
-             ("last to first tenth", "flat", 1), ("idle wakes/s", "idle_wakes", 1)],
+             ("last to first tenth", "flat", 1),
+             ("to TCP in turn", "to_plain", 1), ("idle wakes/s", "idle_wakes", 1)],
     "micro": [("ns", "ns", 1)],
 }
 COLUMNS["key_value"] = COLUMNS["wine"] = COLUMNS["tcp"]
