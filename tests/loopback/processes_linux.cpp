@@ -3,6 +3,7 @@
 
 #include "support/child.hpp"
 #include "support/net.hpp"
+#include "support/own_network.hpp"
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/read.hpp>
@@ -14,13 +15,9 @@
 #include "loopback/layout.hpp"
 
 #include <cstdlib>
-#include <cstring>
 
 #include <csignal>
 #include <dirent.h>
-#include <net/if.h>
-#include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -169,19 +166,6 @@ coroutine<void> chat(completion_port& port, endpoint at, error_code& how, bool& 
   }
 }
 
-// A network of this process alone, with its loopback up. False: not permitted here.
-bool leave_network() {
-  if (::unshare(CLONE_NEWNET) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return false;
-  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  ifreq request{};
-  std::memcpy(request.ifr_name, "lo", 3);
-  const bool known = ::ioctl(fd, SIOCGIFFLAGS, &request) == 0;
-  request.ifr_flags |= IFF_UP;
-  const bool up = known && ::ioctl(fd, SIOCSIFFLAGS, &request) == 0;
-  ::close(fd);
-  return up;
-}
-
 // Copies one way until the end, as a relay between networks does.
 coroutine<void> copy(fairway::stream& from, fairway::stream& to) {
   std::array<char, 1024> room;
@@ -287,7 +271,7 @@ TEST_CASE("a listener of the same endpoint in another network is neither found n
   REQUIRE(::pipe(end) == 0);
   const pid_t child = start_child([&] {
     ::close(end[1]);
-    if (!leave_network()) ::_exit(77);
+    if (!enter_own_network()) ::_exit(77);
     completion_port own;
     const fairway::listen_options wanted{.loopback = loopback::shared_memory};
     auto a = fairway::listener::open(own, plain.local_endpoint().value(), wanted);

@@ -3,18 +3,10 @@
 
 #include "support/child.hpp"
 #include "support/net.hpp"
+#include "support/own_network.hpp"
 
-#include <array>
 #include <cstdio>
-#include <cstring>
 #include <string>
-
-#include <net/if.h>
-#include <sched.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 using namespace support;
 using fairway::completion_port;
@@ -24,19 +16,6 @@ using fairway::loopback;
 namespace {
 
 enum found { as_expected, wrong_path, wrong_bytes, no_connection, not_permitted };
-
-// A network of this process alone, with its loopback up. False: not permitted here.
-bool enter_own_network() {
-  if (::unshare(CLONE_NEWNET) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return false;
-  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  ifreq request{};
-  std::memcpy(request.ifr_name, "lo", 3);
-  const bool known = ::ioctl(fd, SIOCGIFFLAGS, &request) == 0;
-  request.ifr_flags |= IFF_UP;
-  const bool up = known && ::ioctl(fd, SIOCSIFFLAGS, &request) == 0;
-  ::close(fd);
-  return up;
-}
 
 // nft(8). A name that is not found, or a kernel without it, is the same as not permitted.
 bool filter(const std::string& rules) {
@@ -53,7 +32,7 @@ std::string port_of(const fairway::listener& l) {
 
 // One connection to `to` that `by` accepts, with bytes both ways.
 found converse(completion_port& port, fairway::listener& by, const endpoint& to,
-                 fairway::path expected) {
+               fairway::path expected) {
   fairway::connector dial{port, {.loopback = loopback::shared_memory}};
   accepted client;
   accepted server;
@@ -74,17 +53,12 @@ found converse(completion_port& port, fairway::listener& by, const endpoint& to,
 // What a child of its own found out; it ends with that as its status.
 template <class Body>
 void in_own_network(Body body) {
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) ::_exit(enter_own_network() ? body() : not_permitted);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  REQUIRE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == not_permitted) {
+  const int status = in_child([&] { return enter_own_network() ? body() : not_permitted; });
+  if (status == not_permitted) {
     std::puts("SKIP: no network namespace, or no nft with address translation in it");
     return;
   }
-  CHECK(WEXITSTATUS(status) == as_expected);
+  CHECK(status == as_expected);
 }
 
 const fairway::listen_options fast{.loopback = loopback::shared_memory};
