@@ -87,27 +87,45 @@ void start_wait(io_object& object, io_op& op, wait_side side) {
 
 namespace {
 
-// Of a channel, and none of the other's conditions holds it up.
-bool carried(const io_object& object, const io_op& side) noexcept {
-  return object.attached != nullptr && object.attached->start != nullptr && side.idle() &&
-         !object.closing;
+bool may_go_on(const io_object& object, const io_op& side) noexcept {
+  return object.core->may_go_on() && side.idle() && !object.closing;
+}
+
+bool carried_by_channel(const io_object& object) noexcept {
+  return object.attached != nullptr && object.attached->start != nullptr;
+}
+
+// Of a channel, which says zero for nothing.
+step of_channel(std::size_t moved) noexcept {
+  return moved != 0 ? step{moved} : step{};
+}
+
+step write_to_system(io_object& object, const buffer_list& from) noexcept {
+  if (from.size() != 1 || object.handle == no_handle) return {};
+  return object.core->with_backend([&](auto& b) {
+    if constexpr (requires { b.write_now(object, *from.data()); }) {
+      return b.write_now(object, *from.data());
+    } else {
+      return step{};
+    }
+  });
 }
 
 }  // namespace
 
-std::size_t write_now(io_object& object, const buffer_list& from) noexcept {
-  port_core& core = *object.core;
-  if (!core.may_go_on() || !carried(object, *object.write_side)) return 0;
-  const std::size_t put = shm::write_now(object, from.data(), from.size());
-  if (put != 0) core.went_on();
+step write_now(io_object& object, const buffer_list& from) noexcept {
+  if (!may_go_on(object, *object.write_side)) return {};
+  const step put = carried_by_channel(object)
+                       ? of_channel(shm::write_now(object, from.data(), from.size()))
+                       : write_to_system(object, from);
+  if (put) object.core->went_on();
   return put;
 }
 
-std::size_t read_now(io_object& object, const buffer_list& into, std::size_t least) noexcept {
-  port_core& core = *object.core;
-  if (!core.may_go_on() || !carried(object, *object.read_side)) return 0;
-  const std::size_t got = shm::read_now(object, into.data(), into.size(), least);
-  if (got != 0) core.went_on();
+step read_now(io_object& object, const buffer_list& into, std::size_t least) noexcept {
+  if (!carried_by_channel(object) || !may_go_on(object, *object.read_side)) return {};
+  const step got = of_channel(shm::read_now(object, into.data(), into.size(), least));
+  if (got) object.core->went_on();
   return got;
 }
 

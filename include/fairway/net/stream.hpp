@@ -204,11 +204,11 @@ class stream {
   }
 
   // For the read and write functions of io.hpp: what is done without an operation, on the port's
-  // thread. Zero: nothing was done.
-  std::size_t read_now(const detail::buffer_list& into, std::size_t least) noexcept {
+  // thread. Empty: nothing was done.
+  detail::step read_now(const detail::buffer_list& into, std::size_t least) noexcept {
     return detail::read_now(*state_.get(), into, least);
   }
-  std::size_t write_now(const detail::buffer_list& from) noexcept {
+  detail::step write_now(const detail::buffer_list& from) noexcept {
     return detail::write_now(*state_.get(), from);
   }
   // For the engine: takes over a reference.

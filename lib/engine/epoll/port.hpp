@@ -16,6 +16,9 @@
 
 #include "engine/operation.hpp"
 
+#include <fairway/result.hpp>
+
+#include <optional>
 #include <string>
 
 #include <sys/types.h>
@@ -40,6 +43,9 @@ class port {
   void attach() noexcept {}
   error_code open(io_object& object) noexcept;
   void start(io_op& op) noexcept;
+  // A write of one piece without an operation, as far as the kernel takes it at once. Empty: it
+  // takes nothing now.
+  std::optional<result<std::size_t>> write_now(io_object& object, const io_vec& piece) noexcept;
   void cancel(io_op& op) noexcept;
   void close(io_object& object) noexcept;
   native_handle release(io_object& object) noexcept;

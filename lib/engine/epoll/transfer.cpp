@@ -182,6 +182,22 @@ bool port::perform_write(io_op& op) noexcept {
   return true;
 }
 
+std::optional<result<std::size_t>> port::write_now(io_object& object,
+                                                   const io_vec& piece) noexcept {
+  const bool full = object.registered && (object.os.bits & writable) == 0;
+  if (full || core_.options().faults != nullptr) return {};
+  core_.counts().kernel_entries.add();
+  ssize_t sent = -1;
+  do {
+    sent = ::send(static_cast<int>(object.handle), piece.data, piece.size,
+                  MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  if (sent >= 0) return static_cast<std::size_t>(sent);
+  if (errno != EAGAIN) return error_code{errno, boost::asio::error::get_system_category()};
+  object.os.bits &= ~writable;
+  return {};
+}
+
 bool port::perform_receive_from(io_op& op) noexcept {
   const auto fault = enter_transfer(core_, kernel_entry::receive);
   msghdr message = message_of(op);

@@ -31,7 +31,7 @@ using awaited_token = as_result_t<boost::asio::deferred_t>;
 
 template <class Op, class Buffers>
 transferred transfer_at_once(io_object* object, Buffers buffers) {
-  if (const std::size_t moved = Op::now(*object, buffer_list{buffers})) co_return moved;
+  if (const step moved = Op::now(*object, buffer_list{buffers})) co_return *moved;
   awaited_token token{boost::asio::deferred};
   co_return co_await boost::asio::async_initiate<awaited_token, void(boost::system::error_code,
                                                                      std::size_t)>(
@@ -45,29 +45,41 @@ concept transfers_at_once = requires(Stream& s, const buffer_list& pieces) {
   s.write_now(pieces);
 };
 
-// Zero for a sequence of more pieces than a list has: only a part would be done.
+// Empty for a sequence of more pieces than a list has: only a part would be done.
 template <class Stream, class Buffers>
-std::size_t write_whole_now(Stream& stream, const Buffers& buffers) {
+step write_whole_now(Stream& stream, const Buffers& buffers) {
   const buffer_list pieces{buffers};
-  return pieces.full() ? 0 : stream.write_now(pieces);
+  return pieces.full() ? step{} : stream.write_now(pieces);
 }
 
 template <class Stream, class Buffers>
-std::size_t read_whole_now(Stream& stream, const Buffers& buffers) {
+step read_whole_now(Stream& stream, const Buffers& buffers) {
   const buffer_list pieces{buffers};
-  return pieces.full() ? 0 : stream.read_now(pieces, boost::asio::buffer_size(buffers));
+  return pieces.full() ? step{} : stream.read_now(pieces, boost::asio::buffer_size(buffers));
+}
+
+// What the kernel did not take at once of a sequence with one piece that is not empty.
+template <class Buffers>
+boost::asio::const_buffer rest_of(const Buffers& buffers, std::size_t put) noexcept {
+  const buffer_list pieces{buffers};
+  return boost::asio::const_buffer{pieces.data()->data, pieces.data()->size} + put;
 }
 
 template <class Stream, class Buffers>
 transferred write_whole(Stream& stream, Buffers buffers) {
-  if (const std::size_t put = write_whole_now(stream, buffers)) co_return put;
-  co_return co_await boost::asio::async_write(stream, std::move(buffers),
-                                              awaited_token{boost::asio::deferred});
+  awaited_token token{boost::asio::deferred};
+  const step put = write_whole_now(stream, buffers);
+  if (!put) co_return co_await boost::asio::async_write(stream, std::move(buffers), token);
+  const std::size_t size = boost::asio::buffer_size(buffers);
+  if (!*put || put->value() == size) co_return *put;
+  auto more = co_await boost::asio::async_write(stream, rest_of(buffers, put->value()), token);
+  if (!more) co_return more;
+  co_return size;
 }
 
 template <class Stream, class Buffers>
 transferred read_whole(Stream& stream, Buffers buffers) {
-  if (const std::size_t got = read_whole_now(stream, buffers)) co_return got;
+  if (const step got = read_whole_now(stream, buffers)) co_return *got;
   co_return co_await boost::asio::async_read(stream, std::move(buffers),
                                              awaited_token{boost::asio::deferred});
 }

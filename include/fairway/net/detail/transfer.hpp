@@ -7,10 +7,12 @@
 #include <fairway/engine/detail/initiate.hpp>
 #include <fairway/net/endpoint.hpp>
 #include <fairway/net/received.hpp>
+#include <fairway/result.hpp>
 
 #include <boost/asio/buffer.hpp>
 
 #include <cstddef>
+#include <optional>
 #include <tuple>
 
 namespace fairway::detail {
@@ -50,11 +52,13 @@ void start_receive(io_object& object, io_op& op);
 void start_wait(io_object& object, io_op& op, wait_side side);
 void start_receive_from(io_object& object, io_op& op, const buffer_list& buffers, endpoint* sender);
 void start_send_to(io_object& object, io_op& op, const buffer_list& buffers, const endpoint* to);
-// Without an operation, where one would end at once and this thread runs the port: small transfers
-// of a stream in shared memory, so many a handler. All of `from`; of `into` what there is, at least
-// `least` bytes. Zero: nothing was done, begin an operation.
-std::size_t write_now(io_object& object, const buffer_list& from) noexcept;
-std::size_t read_now(io_object& object, const buffer_list& into, std::size_t least) noexcept;
+// Without an operation, where one would end at once and this thread runs the port, so many a
+// handler: small transfers of a stream in shared memory, and what the kernel takes of a write of one
+// piece where the engine asks it directly (epoll). Of `into` what there is, at least `least` bytes.
+// Empty: nothing was done, begin an operation.
+using step = std::optional<result<std::size_t>>;
+step write_now(io_object& object, const buffer_list& from) noexcept;
+step read_now(io_object& object, const buffer_list& into, std::size_t least) noexcept;
 transfer_values take_transfer(io_op& op) noexcept;
 transfer_values take_received_from(io_op& op) noexcept;  // stores the sender
 received take_received(io_op& op) noexcept;
@@ -70,7 +74,7 @@ struct stream_read : transfer_results {
   static void start(io_object& object, io_op& op, const Buffers& buffers) {
     start_read(object, op, buffer_list{buffers});
   }
-  static std::size_t now(io_object& object, const buffer_list& buffers) noexcept {
+  static step now(io_object& object, const buffer_list& buffers) noexcept {
     return read_now(object, buffers, 1);
   }
 };
@@ -81,7 +85,7 @@ struct stream_write : transfer_results {
   static void start(io_object& object, io_op& op, const Buffers& buffers) {
     start_write(object, op, buffer_list{buffers});
   }
-  static std::size_t now(io_object& object, const buffer_list& buffers) noexcept {
+  static step now(io_object& object, const buffer_list& buffers) noexcept {
     return write_now(object, buffers);
   }
 };
