@@ -1,5 +1,5 @@
-// Two processes for the loopback benchmarks: a server for each path, forked once and idle until its
-// path's turn, and what a client needs to reach it.
+// Two processes for the loopback soaks: a server for each path, forked once, and what a client needs
+// to reach it.
 #pragma once
 
 #include <fairway/fairway.hpp>
@@ -8,7 +8,6 @@
 #include <boost/asio/detached.hpp>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -27,8 +26,7 @@ namespace loopback_bench {
 namespace asio = boost::asio;
 using steady = std::chrono::steady_clock;
 
-enum class kind { tcp, local, memory };
-inline constexpr std::array kinds{kind::tcp, kind::local, kind::memory};
+enum class kind { tcp, memory };
 
 inline fairway::loopback policy(kind k) {
   return k == kind::memory ? fairway::loopback::shared_memory : fairway::loopback::off;
@@ -69,10 +67,8 @@ using serving = fairway::task<> (*)(fairway::stream);
 
 inline void run_server(kind k, int tell, serving how) {
   fairway::completion_port port;
-  const auto local = "@fairway-bench-" + std::to_string(::getpid());
-  const auto at = k == kind::local ? fairway::endpoint::local(local).value()
-                                   : fairway::endpoint::loopback_v4(0);
-  auto l = fairway::listener::open(port, at, {.loopback = policy(k)}).value();
+  auto l = fairway::listener::open(port, fairway::endpoint::loopback_v4(0),
+                                   {.loopback = policy(k)}).value();
   const std::string place = l.local_endpoint().value().to_string();
   if (::write(tell, place.data(), place.size()) < 0) std::exit(1);
   ::close(tell);
@@ -139,19 +135,6 @@ inline fairway::task<double> round_trip(fairway::stream& s, std::vector<char>& b
   (co_await fairway::async_write(s, asio::buffer(bytes))).value();
   (co_await fairway::async_read(s, asio::buffer(bytes))).value();
   co_return since_us(begun);
-}
-
-// Round trips each after a pause in which both ends fall asleep.
-inline fairway::task<double> parked(fairway::completion_port& port, fairway::stream& s,
-                                    std::vector<char>& bytes, std::size_t count) {
-  std::vector<double> all(count);
-  fairway::timer pause{port};
-  for (double& one : all) {
-    pause.expires_after(std::chrono::milliseconds{2});
-    (void)co_await pause.async_wait();
-    one = co_await round_trip(s, bytes);
-  }
-  co_return median(std::move(all));
 }
 
 }  // namespace loopback_bench

@@ -15,6 +15,7 @@
 
 #include "loopback_pair.hpp"
 
+#include <array>
 #include <random>
 #include <string_view>
 

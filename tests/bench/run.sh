@@ -1,7 +1,8 @@
 #!/bin/sh
 # Fairway beside its peers: sh tests/bench/run.sh [--quick] [--only NAME] [--smoke] [--list]
 #   --quick      within 5 minutes (without the build): fewer and shorter rounds
-#   --only NAME  works and contenders with NAME in their name
+#   --only NAME  works and contenders with NAME in their name, or works of a kind: tcp, pair (two
+#                processes: the loopback fast path beside TCP and AF_UNIX), micro, key_value, wine
 #   --smoke      every contender once and very short; only whether it answers right is looked at
 #   --no-wine    without the Windows build and its contenders
 #   --no-build   with what is built already

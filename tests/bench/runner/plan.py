@@ -122,7 +122,8 @@ def echo(connections, size, depth, **more):
     # Every connection has had its turn before it counts, and twice while it does.
     turn = connections * (10e-6 + size * depth / 1e9)
     timing = {"warm": max(0.003, turn), "seconds": (max(0.012, 2 * turn),) * 2,
-              "turns": (15, 40) if turn < 0.02 else (5, 12) if turn < 0.1 else (2, 3)}
+              "sittings": (1, 2) if turn < 0.05 else (1, 1),
+              "turns": (30, 40) if turn < 0.02 else (5, 12) if turn < 0.1 else (2, 3)}
     return Work(name, title, "tcp", words, ECHOERS, "cpu_us", **{**timing, **more})
 
 
@@ -143,7 +144,7 @@ def works():
                sittings=(2, 4), turns=(6, 15), seconds=(0.05, 0.05), counted=(False, False))
     yield Work("idle", "8,000 idle connections that have carried 16 KiB", "tcp",
                ["--work", "idle", "--connections", 8000, "--size", 16384],
-               RECEIVERS + READERS, "bytes_a_connection", turns=(1, 1), sittings=(1, 2),
+               RECEIVERS + READERS, "bytes_a_connection", turns=(1, 1),
                seconds=(0.1, 0.2), alone=True, smoke=["--connections", 200])
     yield from loop_works()
     yield from pair_works()
@@ -153,7 +154,7 @@ def works():
 def bulk_works():
     yield Work("messages", "64 B messages one way to the server, 64 connections", "tcp",
                ["--work", "sink", "--size", 64, "--connections", 64], READERS, "cpu_us",
-               server="sink")
+               server="sink", turns=(15, 30))
     for name, title in (("sink", "bulk to the server"), ("source", "bulk from the server")):
         yield Work(name, f"{title}, 64 KiB pieces, 4 connections", "tcp",
                    ["--work", name, "--size", 65536, "--connections", 4], READERS,
