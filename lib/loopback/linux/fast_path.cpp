@@ -272,7 +272,9 @@ void withdraw(offer* given) noexcept {
   const std::unique_ptr<offer> made{given};
   if (made == nullptr || !made->where.is_own()) return;
   // Nobody has claimed it: the connect is not known to have succeeded.
-  const bool free = switch_machine{made->use.place(side::connector)}.revoke();
+  switch_machine end{made->use.place(side::connector)};
+  const bool free = end.revoke();
+  if (!free) end.release();
   made->by->give_slot(made->use, !free);
 }
 
