@@ -165,7 +165,7 @@ std::size_t ring_reader::read(const io_vec* pieces, unsigned count) noexcept {
 }
 
 std::size_t ring_reader::show(std::uint64_t most, std::byte*& bytes) noexcept {
-  assert(!shows_ && tail_ != head_);
+  assert(!shows_);
   std::uint64_t left = tail_ - head_;
   if (left < most) left = refresh();
   const std::uint64_t offset = head_ & (at_.capacity - 1);

@@ -78,8 +78,8 @@ class ring_reader {
   // After a read: true when the writer waits for no more space than there is, and is to be rung.
   bool wake_writer() noexcept;
 
-  // Reads up to `most` bytes that lie together, where they are; zero: the ring has broken. Only
-  // with bytes available, and nothing shown.
+  // Reads up to `most` bytes that lie together, where they are; zero: there are none. Only while
+  // nothing is shown.
   std::size_t show(std::uint64_t most, std::byte*& bytes) noexcept;
   bool shows() const noexcept { return shows_; }
   // The room of what was shown, and of what has been read since, is the writer's again.

@@ -163,7 +163,7 @@ TEST_CASE("a writer that waits for more than is left beside what is shown is wok
   CHECK(ring.writer->space(1) == 100);
 }
 
-TEST_CASE("a tail beyond what is shown breaks the ring, and the room of it is no more the writer's") {
+TEST_CASE("a tail that goes into what is shown breaks the ring") {
   one_ring ring{100};
   put(*ring.writer, std::string(4096, 'x'));
   std::byte* bytes = nullptr;

@@ -137,12 +137,12 @@ class stream {
   // As async_read_some into a buffer of the engine: while it waits, the stream holds no buffer.
   // When the port's buffers are all out it waits for one to come back.
   // In shared memory (`path`) it takes no buffer and copies nothing: what it gives is a view of at
-  // most `receive_buffer_bytes` of the port and half of the ring; read the warnings in received.hpp.
+  // most `receive_buffer_bytes` of the port and half of the ring. See the warnings in received.hpp.
   // While a view of the stream is out, the next ones are copies as above.
   // Errors: as async_read_some. In shared memory also error::ring_is_held, of this, of
-  // async_read_some and of a wait for reading: a view is out, all that came beside it has been read,
-  // and the ring has no room in which more could come. Nothing has ended: give the view back, then
-  // ask again.
+  // async_read_some and of a wait for reading: a view is out, all that came beside it has been
+  // read, and the ring has no room in which more could come. Nothing has ended: give the view back,
+  // then ask again.
   template <class Token = default_token>
   auto async_receive(Token&& token = default_token{}) {
     return boost::asio::async_initiate<Token, void(boost::system::error_code, received)>(
