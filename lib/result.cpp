@@ -258,6 +258,7 @@ class errors final : public boost::system::error_category {
       case error::option_off_fast_path: return "option without effect on the loopback fast path";
       case error::conditional_accept_refused:
         return "SO_CONDITIONAL_ACCEPT and the loopback fast path exclude each other";
+      case error::ring_is_held: return "shared-memory ring held by a view that is out";
     }
     return "unknown error";
   }

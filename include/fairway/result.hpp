@@ -60,7 +60,9 @@ enum class error {
   too_late,                    // to be asked before connect or listen [invalid_argument]
   wrong_kind_of_socket,        // a command of other sockets [invalid_argument]
   option_off_fast_path,        // has no effect on the stream's fast path [not_supported]
-  conditional_accept_refused   // it and the kernel's fast path crash together [invalid_argument]
+  conditional_accept_refused,  // it and the kernel's fast path crash together [invalid_argument]
+  // Streams in shared memory.
+  ring_is_held  // a view that is out has all the room of what is asked for (stream.hpp)
 };
 
 /// The category of `condition`, named "fairway.condition".

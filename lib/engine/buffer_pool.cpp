@@ -17,7 +17,14 @@ void give_back(operation* base, owner_side& side, act) {
 }  // namespace
 
 receive_block::receive_block(port_core& c, std::uint32_t i) noexcept
-    : core{&c}, id{i}, hop{&give_back} {}
+    : core{&c},
+      bytes{reinterpret_cast<std::byte*>(this) + header_bytes},
+      give{nullptr},
+      id{i},
+      hop{&give_back} {}
+
+receive_block::receive_block(port_core& c, give_function g) noexcept
+    : core{&c}, bytes{nullptr}, give{g}, id{0}, hop{&give_back} {}
 
 buffer_pool::~buffer_pool() {
   for (receive_block* block : blocks_) {

@@ -16,14 +16,20 @@
 namespace fairway::detail {
 
 struct receive_block {
-  receive_block(port_core& c, std::uint32_t i) noexcept;
+  using give_function = void (*)(receive_block& block) noexcept;
+
+  receive_block(port_core& c, std::uint32_t i) noexcept;  // its bytes follow it
+  // Of bytes that are elsewhere, and not the pool's.
+  receive_block(port_core& c, give_function g) noexcept;
 
   port_core* core;       // null once the port is gone: freed by whoever holds it
+  std::byte* bytes;
+  give_function give;    // null: the pool's. Runs on the owner, or anywhere once the port is gone
   std::uint32_t id;      // index in the pool
   bool out = false;      // held by a backend or by a user
   operation hop;         // gives the block back from a foreign thread
 
-  std::byte* data() noexcept { return reinterpret_cast<std::byte*>(this) + header_bytes; }
+  std::byte* data() const noexcept { return bytes; }
   static constexpr std::size_t header_bytes = 64;
 };
 static_assert(sizeof(receive_block) <= receive_block::header_bytes);

@@ -280,6 +280,7 @@ void port_core::forget_block_waiter(io_op& op) noexcept {
 }
 
 void port_core::give_block(receive_block& block) noexcept {
+  if (block.give != nullptr) return block.give(block);
   buffers_.give(block);
   // A receive that finds the end of its stream gives the block back while it is started here: the
   // outer call goes on with the next one, however many wait.

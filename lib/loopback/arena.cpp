@@ -49,9 +49,10 @@ void slot_pool::collect_released() {
     if (look_at_ >= waiting_.size()) look_at_ = 0;
     const place at = waiting_[look_at_];
     used_arena& a = arenas_[at.arena];
-    const std::uint64_t done =
-        a.at->slot(at.slot).released[index_of(side::acceptor)].load(std::memory_order_acquire);
-    if (done == a.generations[at.slot]) {
+    const word (&done)[2] = a.at->slot(at.slot).released;
+    const std::uint64_t generation = a.generations[at.slot];
+    if (done[0].load(std::memory_order_acquire) == generation &&
+        done[1].load(std::memory_order_acquire) == generation) {
       waiting_[look_at_] = waiting_.back();
       waiting_.pop_back();
       free_.push_back(at);

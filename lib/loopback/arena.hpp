@@ -3,7 +3,8 @@
 // `arena` owns the mapping; channels share it, so it lives as long as one of them. What is in it
 // can be changed by the peer at any moment: only own notes (shape, generations) are believed.
 // `slot_pool` is the connector's: it lends slots, one generation a use, and takes one back when
-// both ends have released it.
+// both ends have released it. This end does so in the slot as well, when a view is given back that
+// outlives its connection: a peer that says it early is the one whose bytes the view has.
 //
 // Threads: an arena's words are atomics; everything else belongs to one port's thread.
 #pragma once
@@ -71,7 +72,7 @@ class slot_pool {
   slot_use take();
   // Writes the offer where the acceptor finds it.
   static void offer(const slot_use& use, const address_pair& ends) noexcept;
-  // This end is done. `claimed`: the acceptor has accepted and releases on its own.
+  // This end is done. `claimed`: the acceptor has accepted; the slot waits for both to release it.
   void give(const slot_use& use, bool claimed);
 
  private:
@@ -87,7 +88,7 @@ class slot_pool {
 
   std::vector<used_arena> arenas_;
   std::vector<place> free_;     // the one used last is taken first: its pages are warm
-  std::vector<place> waiting_;  // released here, not yet by the acceptor
+  std::vector<place> waiting_;  // given back, not yet released by both ends
   std::size_t look_at_ = 0;     // in waiting_: where the next search begins
 };
 

@@ -2,6 +2,7 @@
 
 #include "engine/port_core.hpp"
 #include "engine/processor_pause.hpp"
+#include "loopback/ring_view.hpp"
 #include "loopback/service.hpp"
 #include "loopback/tcp.hpp"
 #include "net/objects.hpp"
@@ -10,6 +11,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <new>
 #include <utility>
 
 namespace fairway::detail::shm {
@@ -63,7 +65,10 @@ channel::channel(io_object& stream, service& where, const slot_use& use, side me
   extra[1] = &watch_out_.op;
 }
 
-channel::~channel() { assert(service_ == nullptr && watch_in_.op.idle() && watch_out_.op.idle()); }
+channel::~channel() {
+  assert(service_ == nullptr && view_ == nullptr);
+  assert(watch_in_.op.idle() && watch_out_.op.idle());
+}
 
 // --- operations of the stream ---
 
@@ -168,7 +173,8 @@ bool channel::read_ring(io_op& op) noexcept {
     if (v == verdict::more && in.available() == 0) {
       if (machine_.tcp() != tcp_end::none) v = machine_.judge();
       if (v == verdict::more && in.available() == 0) {
-        return receive_shut_ && give_verdict(op, verdict::eof);
+        if (receive_shut_) return give_verdict(op, verdict::eof);
+        return in.shows() && wait_beside_view(op);
       }
     }
     if (v != verdict::more) return give_verdict(op, v);
@@ -181,14 +187,64 @@ bool channel::read_ring(io_op& op) noexcept {
   const io_vec* into = op.vecs;
   unsigned count = op.vec_count;
   if (op.kind == op_kind::receive) {
+    if (const std::size_t shown = show(op); shown != 0) {
+      end_held(op, {}, shown);
+      return true;
+    }
     op.block = stream_.core->take_block(op);
     if (op.block == nullptr) return false;  // tried again when one comes back
     one = {op.block->data(), stream_.core->buffers().block_bytes()};
     into = &one;
     count = 1;
   }
-  end_held(op, {}, take(into, count));
+  const std::size_t got = take(into, count);
+  if (got == 0) return give_verdict(op, verdict::broken);
+  end_held(op, {}, got);
   return true;
+}
+
+// Gives a receive a view of what there is. Zero: one is out, there is no memory for it, or the ring
+// has broken.
+std::size_t channel::show(io_op& op) noexcept {
+  ring_reader& in = machine_.in();
+  if (in.shows()) return 0;
+  if (view_ == nullptr) {
+    view_ = new (std::nothrow) ring_view{*this, *service_, use_, machine_.own_side()};
+  }
+  if (view_ == nullptr) return 0;
+  // No more than a buffer has, and not so much that the peer could put nothing beside it.
+  const std::uint64_t most = std::min<std::uint64_t>(stream_.core->buffers().block_bytes(),
+                                                     use_.in->shape().ring_bytes / 2);
+  std::byte* bytes = nullptr;
+  const std::size_t shown = in.show(most, bytes);
+  if (shown == 0) return 0;
+  view_->lend(bytes);
+  op.block = view_;
+  count_read(shown);
+  return shown;
+}
+
+void channel::view_came_back() noexcept {
+  if (!service_->is_own()) return;
+  ring_reader& in = machine_.in();
+  in.show_no_more();
+  if (in.wake_writer()) ring_peer(1);
+}
+
+// A view is out, and all that came beside it has been read.
+bool channel::wait_beside_view(io_op& op) noexcept {
+  ring_reader& in = machine_.in();
+  if (in.room() == 0) {
+    end_held(op, error::ring_is_held, 0);
+    return true;
+  }
+  if (in.wake_writer_for_any()) ring_peer(1);
+  return false;
+}
+
+// True: a view is out, which keeps the slot until it is given back.
+bool channel::part_from_view() noexcept {
+  return view_ != nullptr && std::exchange(view_, nullptr)->part();
 }
 
 bool channel::read_tcp(io_op& op) noexcept {
@@ -314,14 +370,18 @@ std::size_t channel::take(const io_vec* into, unsigned count) noexcept {
   ring_reader& in = machine_.in();
   const std::size_t got = in.read(into, count);
   if (in.wake_writer()) ring_peer(1);
-  if (got > small_read_max) {
+  count_read(got);
+  return got;
+}
+
+void channel::count_read(std::size_t bytes) noexcept {
+  if (bytes > small_read_max) {
     reads_alone_ = 0;
   } else if (reads_alone_ < one_way_after) {
     ++reads_alone_;
   } else {
     rest_due_ = true;
   }
-  return got;
 }
 
 // A reader that is faster than its writer looks at each message as it comes, and each look takes
@@ -491,12 +551,13 @@ void channel::close() noexcept {
   // The copy of another process knows nothing of what became of the slot: as if claimed.
   const bool own = service_->is_own();
   const bool claimed = !own || !machine_.revoke();
+  const bool shown = part_from_view();
   if (own && claimed) {
     // With a send in flight it is not known what the peer got: it is to see a reset.
     const auto how = machine_.close(sending_ || tcp::closes_by_reset(stream_.handle));
     if (const unsigned tokens = machine_.wake_peer(); tokens != 0) ring_peer(tokens);
     end_tcp(how);
-    machine_.release();
+    if (!shown) machine_.release();
   }
   let_go(claimed);
   service_ = nullptr;

@@ -22,6 +22,7 @@
 
 namespace fairway::detail::shm {
 
+class ring_view;
 class service;
 
 class channel : public io_attachment {
@@ -51,6 +52,9 @@ class channel : public io_attachment {
   std::size_t read_now(const io_vec* into, unsigned count, std::size_t least) noexcept;
   // TCP for good, with nothing in flight. False: too late.
   bool leave() noexcept;
+
+  // --- of a view ---
+  void view_came_back() noexcept;
 
   // The service's list of channels that it looks at; null and false when it does not.
   channel* previous = nullptr;
@@ -123,8 +127,13 @@ class channel : public io_attachment {
   bool give_verdict(io_op& op, verdict v) noexcept;
   void tell_moved() noexcept;
   std::size_t take(const io_vec* into, unsigned count) noexcept;
+  std::size_t show(io_op& op) noexcept;
+  bool wait_beside_view(io_op& op) noexcept;
+  bool part_from_view() noexcept;
+  void count_read(std::size_t bytes) noexcept;
   void rest() noexcept;
 
+  ring_view* view_ = nullptr;  // null until the first, and once closed
   unsigned reads_alone_ = 0;  // small ones, without a write between them
   bool rest_due_ = false;
   bool receive_shut_ = false;

@@ -47,6 +47,10 @@
 // pass the capacity. A lie ends the connection with peer_broke_the_ring. Memory: 132 KiB a
 // connection with the usual rings of 64 KiB, really charged, because the arena is backed.
 //
+// Views. A reader may hand out bytes where they are and publish nothing until they come back. It
+// may read on meanwhile; to the writer all of that is unread. A reader that waits then wakes a
+// writer that sleeps for more room than there is left. A slot is not released while a view is out.
+//
 // Wake-ups. Publishing: store the index, full fence, look at the other side's armed word. Parking:
 // store the armed word, full fence, look at the index again, then sleep. The fences are
 // atomic_thread_fence(seq_cst): store-then-load is the one order that neither release/acquire nor

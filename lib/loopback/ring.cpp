@@ -151,7 +151,7 @@ bool ring_writer::reader_closed() const noexcept {
 std::uint64_t ring_reader::refresh() noexcept {
   if (broken_) return 0;
   const std::uint64_t tail = at_.shared->tail.load(std::memory_order_acquire);
-  if (tail - head_ > at_.capacity || tail - head_ < tail_ - head_) {
+  if (tail - freed_ > at_.capacity || tail - freed_ < tail_ - freed_) {
     broken_ = true;
     return 0;
   }
@@ -169,11 +169,42 @@ std::size_t ring_reader::read(const io_vec* pieces, unsigned count) noexcept {
   const auto out = [](const std::byte* ring, std::byte* user, std::size_t n) {
     copy(user, ring, n);
   };
-  // Released: the writer may overwrite only what has been copied out.
-  if (!move_at_once(at_, head_, at_.shared->head, *pieces, left, out)) {
-    move(at_, head_, at_.shared->head, pieces, left, out);
+  // Released: the writer may overwrite only what has been copied out, and is not shown.
+  word nowhere{0};
+  word& freed = shows_ ? nowhere : at_.shared->head;
+  if (!move_at_once(at_, head_, freed, *pieces, left, out)) {
+    move(at_, head_, freed, pieces, left, out);
   }
+  if (!shows_) freed_ = head_;
   return static_cast<std::size_t>(left);
+}
+
+std::size_t ring_reader::show(std::uint64_t most, std::byte*& bytes) noexcept {
+  assert(!shows_);
+  std::uint64_t left = tail_ - head_;
+  if (left < most) left = refresh();
+  const std::uint64_t offset = head_ & (at_.capacity - 1);
+  left = std::min({left, most, at_.capacity - offset});
+  if (left == 0) return 0;
+  bytes = at_.data + offset;
+  head_ += left;
+  shows_ = true;
+  return static_cast<std::size_t>(left);
+}
+
+void ring_reader::show_no_more() noexcept {
+  assert(shows_);
+  shows_ = false;
+  freed_ = head_;
+  at_.shared->head.store(head_, std::memory_order_release);
+}
+
+// Relaxed and without a fence: what was published last had one, so either the peer had armed before
+// that, which is seen here, or it looked afterwards and knows of the room. The exchange decides.
+bool ring_reader::wake_writer_for_any() noexcept {
+  word& armed = at_.shared->space_armed;
+  return room() != 0 && armed.load(std::memory_order_relaxed) != 0 &&
+         armed.exchange(0, std::memory_order_acq_rel) != 0;
 }
 
 bool ring_reader::wake_writer() noexcept {
@@ -181,7 +212,7 @@ bool ring_reader::wake_writer() noexcept {
   word& armed = at_.shared->space_armed;
   // Relaxed: the fence orders it after the publish; the exchange decides.
   const std::uint64_t wanted = armed.load(std::memory_order_relaxed);
-  if (wanted == 0 || at_.capacity - (tail_ - head_) < wanted) return false;
+  if (wanted == 0 || room() < wanted) return false;
   return armed.exchange(0, std::memory_order_acq_rel) != 0;
 }
 

@@ -5,6 +5,9 @@
 // Memory order: bytes are copied before the release store of the index and after its acquire load.
 // `publish` and `park` pair by full fences, see layout.hpp.
 //
+// The reader may show bytes where they are: what it reads meanwhile is copied, and the writer gets
+// all of that room back at once, when it is shown no more.
+//
 // Threads: each object belongs to one thread; the two ends of a ring may be on any two threads or
 // processes.
 #pragma once
@@ -64,7 +67,7 @@ class ring_reader {
  public:
   ring_reader() = default;
   explicit ring_reader(const ring_place& place) noexcept
-      : at_{place}, head_{place.start}, tail_{place.start} {}
+      : at_{place}, head_{place.start}, tail_{place.start}, freed_{place.start} {}
 
   bool broken() const noexcept { return broken_; }
   // Bytes to read; the peer's index is loaded anew when none are known.
@@ -74,6 +77,19 @@ class ring_reader {
   std::size_t read(const io_vec* pieces, unsigned count) noexcept;
   // After a read: true when the writer waits for no more space than there is, and is to be rung.
   bool wake_writer() noexcept;
+
+  // Reads up to `most` bytes that lie together, where they are; zero: there are none. Only while
+  // nothing is shown.
+  std::size_t show(std::uint64_t most, std::byte*& bytes) noexcept;
+  bool shows() const noexcept { return shows_; }
+  // The room of what was shown, and of what has been read since, is the writer's again.
+  void show_no_more() noexcept;
+  // What is free for all that is known: the writer may have used some of it already.
+  std::uint64_t room() const noexcept { return at_.capacity - (tail_ - freed_); }
+  // For a reader that waits while something is shown: its writer is to fill what room there is,
+  // even if it sleeps until there is more. True: it is to be rung.
+  bool wake_writer_for_any() noexcept;
+
   void arm() noexcept;
   void disarm() noexcept;
   bool take_back() noexcept;  // as the writer's
@@ -81,7 +97,9 @@ class ring_reader {
  private:
   ring_place at_;
   std::uint64_t head_ = 0;
-  std::uint64_t tail_ = 0;  // the peer's, as last loaded
+  std::uint64_t tail_ = 0;   // the peer's, as last loaded
+  std::uint64_t freed_ = 0;  // as last published: `head_`, or where what is shown begins
+  bool shows_ = false;
   bool broken_ = false;
 };
 

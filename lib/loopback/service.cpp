@@ -1,6 +1,7 @@
 #include "loopback/service.hpp"
 
 #include "loopback/channel.hpp"
+#include "loopback/ring_view.hpp"
 #include "loopback/system.hpp"
 
 #include <algorithm>
@@ -51,7 +52,21 @@ service::service(port_core& core)
   end = [](poll_hook& h) noexcept { delete &static_cast<service&>(h); };
 }
 
-service::~service() = default;
+service::~service() {
+  for (ring_view* v = views_; v != nullptr; v = v->following) v->port_ended();
+}
+
+void service::lent(ring_view& view) noexcept {
+  view.previous = nullptr;
+  view.following = views_;
+  if (views_ != nullptr) views_->previous = &view;
+  views_ = &view;
+}
+
+void service::given_back(ring_view& view) noexcept {
+  (view.previous != nullptr ? view.previous->following : views_) = view.following;
+  if (view.following != nullptr) view.following->previous = view.previous;
+}
 
 bool service::is_own() const noexcept { return process_ == system::process_number(); }
 

@@ -26,6 +26,7 @@ namespace fairway::detail::shm {
 
 class channel;
 class link;
+class ring_view;
 
 class service final : public poll_hook {
  public:
@@ -40,6 +41,10 @@ class service final : public poll_hook {
   void park_one(channel& waiting) noexcept;
   // A bell brought something to a channel, which looking might have found.
   void found_by_bell() noexcept;
+
+  // Views that are out, to be told when the port ends.
+  void lent(ring_view& view) noexcept;
+  void given_back(ring_view& view) noexcept;
 
   // Keeps a link alive until its port ends or it is of no more use.
   void keep(std::shared_ptr<link> made);
@@ -62,6 +67,7 @@ class service final : public poll_hook {
   port_core& core_;
   const unsigned process_;  // whose the links are
   channel* first_ = nullptr;  // channels that are looked at
+  ring_view* views_ = nullptr;  // that are out
   std::uint64_t found_ = 0;   // looks that found something
   duration window_max_;
   duration window_;

@@ -178,8 +178,4 @@ bool switch_machine::peer_took_tcp() noexcept {
   return sent_ == 0 || (out_.used() && out_.any_read());
 }
 
-void switch_machine::release() noexcept {
-  at_.slot->released[index_of(at_.me)].store(at_.generation, std::memory_order_release);
-}
-
 }  // namespace fairway::detail::shm

@@ -90,7 +90,11 @@ class switch_machine {
   // All that went to the peer by TCP has been read: there was nothing, or it has read of the ring.
   bool peer_took_tcp() noexcept;
   // The slot may go to another connection once both ends have said so.
-  void release() noexcept;
+  void release() noexcept { release(*at_.slot, at_.generation, at_.me); }
+  static void release(slot_header& slot, std::uint64_t generation, side me) noexcept {
+    slot.released[index_of(me)].store(generation, std::memory_order_release);
+  }
+  side own_side() const noexcept { return at_.me; }
 
   // --- parking ---
   void arm_data() noexcept { in_.arm(); }

@@ -139,6 +139,7 @@ received take_received(io_op& op) noexcept {
 void give_received(receive_block* block) noexcept {
   port_core* core = block->core;
   if (core == nullptr) {
+    if (block->give != nullptr) return block->give(*block);
     ::operator delete(block);
     return;
   }
@@ -150,7 +151,7 @@ void give_received(receive_block* block) noexcept {
 }
 
 const std::byte* received_data(const receive_block* block) noexcept {
-  return const_cast<receive_block*>(block)->data();
+  return block->data();
 }
 
 io_object* make_stream(completion_port& port, native_handle handle) {

@@ -53,6 +53,37 @@ bool survives_random_traffic(std::uint64_t start, std::uint64_t seed) {
   return got == text;
 }
 
+// The same with bytes that are shown where they are, some for longer than what is read after them.
+bool survives_being_shown(std::uint64_t start, std::uint64_t seed) {
+  one_ring ring{start};
+  support::seeded random{seed};
+  const std::string text = random.bytes(200'000);
+  std::string got;
+  std::size_t sent = 0;
+  std::string shown_once;
+  std::byte* shown = nullptr;
+  while (got.size() < text.size()) {
+    const std::size_t size = std::min(random.below(3000), text.size() - sent);
+    sent += put(*ring.writer, std::string_view{text}.substr(sent, size));
+    ring_reader& in = *ring.reader;
+    if (in.shows()) {
+      // What is shown stays as it was while the writer fills the rest.
+      if (std::memcmp(shown, shown_once.data(), shown_once.size()) != 0) return false;
+      if (in.available() != 0 && !random.one_in(3)) {
+        got += get(in, 1 + random.below(2000));
+      } else if (in.room() == 0 || random.one_in(3)) {
+        in.show_no_more();
+      }
+    } else if (in.available() != 0) {
+      const std::size_t n = in.show(1 + random.below(2048), shown);
+      shown_once.assign(reinterpret_cast<const char*>(shown), n);
+      got += shown_once;
+    }
+    if (ring.writer->broken() || ring.reader->broken()) return false;
+  }
+  return got == text;
+}
+
 }  // namespace
 
 TEST_CASE("bytes come out as they went in, also where the indices pass 2^32 and 2^64") {
@@ -60,6 +91,7 @@ TEST_CASE("bytes come out as they went in, also where the indices pass 2^32 and 
   for (const std::uint64_t start : starts) {
     CAPTURE(start);
     for (std::uint64_t seed = 1; seed <= 8; ++seed) CHECK(survives_random_traffic(start, seed));
+    for (std::uint64_t seed = 1; seed <= 8; ++seed) CHECK(survives_being_shown(start, seed));
   }
 }
 
@@ -96,6 +128,50 @@ TEST_CASE("a writer that waits for space is rung when that much is free, not bef
   CHECK(ring.reader->wake_writer());
   get(*ring.reader, 24);
   CHECK_FALSE(ring.reader->wake_writer());
+}
+
+TEST_CASE("what is shown and what is read after it are the writer's again together") {
+  one_ring ring;
+  put(*ring.writer, std::string(4000, 'a') + std::string(96, 'b'));
+  CHECK(get(*ring.reader, 3000).size() == 3000);
+  ring.writer->space(4096);
+  put(*ring.writer, std::string(3000, 'c'));
+  std::byte* bytes = nullptr;
+  CHECK(ring.reader->show(5000, bytes) == 1096);  // to the end of the ring
+  CHECK(bytes == ring.data.data() + 3000);
+  CHECK(get(*ring.reader) == std::string(3000, 'c'));
+  CHECK(ring.reader->room() == 0);
+  CHECK(ring.writer->space(1) == 0);
+  ring.writer->arm(1024);
+  CHECK_FALSE(ring.reader->wake_writer());
+  CHECK_FALSE(ring.reader->wake_writer_for_any());
+  ring.reader->show_no_more();
+  CHECK(ring.reader->wake_writer());
+  CHECK(ring.writer->space(4096) == 4096);
+}
+
+TEST_CASE("a writer that waits for more than is left beside what is shown is woken for less") {
+  one_ring ring;
+  put(*ring.writer, std::string(4096, 'a'));
+  get(*ring.reader, 100);
+  ring.writer->arm(1024);
+  std::byte* bytes = nullptr;
+  CHECK(ring.reader->show(4096, bytes) == 3996);
+  CHECK_FALSE(ring.reader->wake_writer());
+  CHECK(ring.reader->wake_writer_for_any());
+  CHECK_FALSE(ring.reader->wake_writer_for_any());
+  CHECK(ring.writer->space(1) == 100);
+}
+
+TEST_CASE("a tail that goes into what is shown breaks the ring") {
+  one_ring ring{100};
+  put(*ring.writer, std::string(4096, 'x'));
+  std::byte* bytes = nullptr;
+  CHECK(ring.reader->show(2000, bytes) == 2000);
+  get(*ring.reader);
+  ring.shared.tail.store(100 + 4096 + 1, std::memory_order_relaxed);  // one thread
+  CHECK(ring.reader->refresh() == 0);
+  CHECK(ring.reader->broken());
 }
 
 TEST_CASE("an index of the peer that runs ahead, too far or backwards breaks the ring") {

@@ -4,6 +4,7 @@
 
 #include "support/net.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "loopback/segment.hpp"
@@ -22,11 +23,26 @@ void scribble(arena& memory, support::seeded& random) {
                                    std::memory_order_relaxed);  // one thread
 }
 
+// Looks at every byte that is shown, as a user would.
+std::size_t look_at_view(ring_reader& in, support::seeded& random) {
+  if (in.shows()) {
+    if (random.one_in(3)) in.show_no_more();
+    in.wake_writer();
+    in.wake_writer_for_any();
+    return 0;
+  }
+  if (in.available() == 0) return 0;
+  std::byte* bytes = nullptr;
+  const std::size_t shown = in.show(1 + random.below(5000), bytes);
+  CHECK(std::count(bytes, bytes + shown, std::byte{1}) == 0);
+  return shown;
+}
+
 // One step of an honest end; counts what it moved.
 std::size_t act(switch_machine& me, support::seeded& random) {
   const std::string text(1 + random.below(5000), 'h');
   std::size_t moved = 0;
-  switch (random.below(8)) {
+  switch (random.below(9)) {
     case 0:
     case 1:
       if (me.way_out() == way::ring) {
@@ -50,6 +66,9 @@ std::size_t act(switch_machine& me, support::seeded& random) {
     case 5: me.arm_data(); break;
     case 6:
       if (random.one_in(50)) me.shutdown_send();
+      break;
+    case 7:
+      if (me.way_in() == way::ring) moved = look_at_view(me.in(), random);
       break;
     default:
       if (random.one_in(100)) {

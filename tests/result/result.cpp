@@ -209,7 +209,7 @@ TEST_CASE("a number means nothing in another category") {
 
 TEST_CASE("an error of ours has the condition that its description names, or none") {
   for (const error each : {error::frame_too_large, error::protocol_violation,
-                           error::peer_broke_the_ring, error::drained}) {
+                           error::peer_broke_the_ring, error::drained, error::ring_is_held}) {
     CHECK(conditions_of(each).empty());
   }
   for (const error each : {error::routine_on_port, error::too_late, error::wrong_kind_of_socket,
@@ -235,15 +235,16 @@ TEST_CASE("Fairway's own errors have a category and messages") {
   for (const error each : {error::frame_too_large, error::protocol_violation,
                            error::peer_broke_the_ring, error::drained, error::frame_truncated,
                            error::routine_on_port, error::too_late, error::wrong_kind_of_socket,
-                           error::option_off_fast_path, error::conditional_accept_refused}) {
+                           error::option_off_fast_path, error::conditional_accept_refused,
+                           error::ring_is_held}) {
     const error_code code = each;
     CHECK(code.failed());
     CHECK(code == each);
     CHECK(&code.category() == &fairway::fairway_category());
     messages.insert(code.message());
   }
-  CHECK(messages.size() == 10);
-  CHECK(messages.count(fairway::fairway_category().message(11)) == 0);
+  CHECK(messages.size() == 11);
+  CHECK(messages.count(fairway::fairway_category().message(12)) == 0);
   CHECK(std::string{fairway::fairway_category().name()} == "fairway");
 }
 

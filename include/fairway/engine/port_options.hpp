@@ -33,7 +33,8 @@ struct port_options {
   // from the kernel at once (all engines, at most 512 there).
   unsigned queue_entries = 1024;
 
-  // The size of one buffer that `async_receive` hands out, and how many a port makes at most.
+  // The size of one buffer that `async_receive` hands out, also the most that a view of shared
+  // memory shows (received.hpp), and how many buffers a port makes at most.
   // Buffers are made when first needed; when all are out, receives wait until one comes back.
   std::size_t receive_buffer_bytes = 16 * 1024;
   unsigned receive_buffers_max = 1024;

@@ -6,8 +6,19 @@
 // also from another thread. Buffers are bounded (port_options): holding many of them holds up
 // receiving on that port. Empty after a move and when default-constructed.
 //
-// Threads: any, one at a time. Lifetime: may outlive the stream and the port; another thread must
-// not give one back while the port is being destroyed.
+// Of a stream in shared memory it is a view, one at a time: no copy, the bytes are where the peer
+// has put them, in memory that both processes have. Two things follow.
+// - A hostile peer can change the bytes of a view at any moment, also between two looks at one of
+//   them: parse each byte once, or copy first what is checked and then used. `framed` and
+//   `async_read_some` copy. What came by TCP, or while another view was out, is no view.
+// - Its room is the peer's again only when it is destroyed, and so is the room of all that the
+//   stream reads meanwhile. Copy what is to be kept: a peer that has filled the rest waits, and a
+//   read that could bring nothing ends with error::ring_is_held (see stream.hpp). The memory stays
+//   mapped and counted (loopback_memory) until then, whatever becomes of stream and connection.
+//
+// Threads: any, one at a time; what another thread gives back is there once the port has taken it.
+// Lifetime: may outlive the stream and the port; another thread must not give one back while the
+// port is being destroyed. In a child made by fork a view is the parent's: not to be read.
 #pragma once
 
 #include <boost/asio/buffer.hpp>

@@ -108,7 +108,8 @@ class stream {
 
   // Completes when at least one byte was read, or at the end.
   // Returns the number of bytes; zero only for empty buffers.
-  // Errors: eof; reset; operation aborted; timed out; in progress; bad descriptor after close.
+  // Errors: eof; reset; operation aborted; timed out; in progress; bad descriptor after close;
+  // ring_is_held while a view is out (async_receive).
   // Cancellation: terminal, partial and total; bytes that had arrived are delivered, not lost.
   // Lifetime: the buffers stay valid until the completion; the sequence itself is copied.
   template <class Buffers, class Token = default_token>
@@ -135,6 +136,13 @@ class stream {
 
   // As async_read_some into a buffer of the engine: while it waits, the stream holds no buffer.
   // When the port's buffers are all out it waits for one to come back.
+  // In shared memory (`path`) it takes no buffer and copies nothing: what it gives is a view of at
+  // most `receive_buffer_bytes` of the port and half of the ring. See the warnings in received.hpp.
+  // While a view of the stream is out, the next ones are copies as above.
+  // Errors: as async_read_some. In shared memory also error::ring_is_held, of this, of
+  // async_read_some and of a wait for reading: a view is out, all that came beside it has been
+  // read, and the ring has no room in which more could come. Nothing has ended: give the view back,
+  // then ask again.
   template <class Token = default_token>
   auto async_receive(Token&& token = default_token{}) {
     return boost::asio::async_initiate<Token, void(boost::system::error_code, received)>(

@@ -4,12 +4,11 @@
 #include "loopback/link.hpp"
 #include "loopback/linux/linked_channel.hpp"
 #include "loopback/offer_book.hpp"
+#include "loopback/offering.hpp"
 #include "loopback/service.hpp"
 #include "loopback/system.hpp"
 #include "net/objects.hpp"
 #include "net/socket.hpp"
-
-#include <boost/asio/error.hpp>
 
 #include <memory>
 #include <new>
@@ -202,54 +201,22 @@ std::shared_ptr<link> link_to(service& where, const address& target, std::size_t
   return nullptr;
 }
 
-// From 127.0.0.1 also to 127.9.9.9, as the system chooses. Not from the target's own port: a
-// socket that connects to itself is no connection.
-result<endpoint> choose_source(io_object& stream, const endpoint& to, path_reason& why) {
-  const endpoint from = to.family() == endpoint_family::v4 ? endpoint::loopback_v4(0)
-                        : to.address().to_v6().is_v4_mapped()
-                            ? endpoint::parse("[::ffff:127.0.0.1]:0").value()
-                            : endpoint::loopback_v6(0);
-  const auto port = system::bind_source(stream.handle, from, to.port());
-  if (port != 0) return from.with_port(port);
-  why = path_reason::no_source_port;
-  return boost::system::error_code{boost::asio::error::address_in_use};
-}
+}  // namespace
 
-offer* offer_from(io_object& stream, const endpoint& target, bool bound, std::size_t ring_bytes,
-                  path_reason& why) {
-  const endpoint to = reached(target);
-  if (!to.is_loopback()) {
-    why = path_reason::not_loopback;
-    return nullptr;
-  }
+offer* offer_to(io_object& stream, const endpoint& to, bool bound, std::size_t ring_bytes,
+                path_reason& why) {
   service& where = service::of(*stream.core);
   auto by = link_to(where, address_of(to), ring_bytes, why);
   if (by == nullptr) return nullptr;
   auto made = std::make_unique<offer>(offer{where, by, by->take_slot(why), !bound});
   if (!made->use) return nullptr;
-  const result<endpoint> source = bound ? sockets::local_endpoint(stream.handle)
-                                        : choose_source(stream, to, why);
+  const result<endpoint> source = source_of(stream, to, bound, why);
   if (!source) {
     by->give_slot(made->use, false);
-    if (bound) why = path_reason::refused_by_system;
     return nullptr;
   }
   slot_pool::offer(made->use, {address_of(source.value()), address_of(to)});
   return made.release();
-}
-
-}  // namespace
-
-offer* make_offer(io_object& stream, const endpoint& target, bool bound,
-                  std::size_t ring_bytes) noexcept {
-  path_reason why = path_reason::peer_did_not_ask;
-  try {
-    if (offer* made = offer_from(stream, target, bound, ring_bytes, why)) return made;
-  } catch (const std::bad_alloc&) {
-    why = path_reason::no_memory;
-  }
-  tell_path(*stream.core, stream, path::tcp, why);
-  return nullptr;
 }
 
 void connected(offer* given, io_object& stream) noexcept {
@@ -272,7 +239,9 @@ void withdraw(offer* given) noexcept {
   const std::unique_ptr<offer> made{given};
   if (made == nullptr || !made->where.is_own()) return;
   // Nobody has claimed it: the connect is not known to have succeeded.
-  const bool free = switch_machine{made->use.place(side::connector)}.revoke();
+  switch_machine end{made->use.place(side::connector)};
+  const bool free = end.revoke();
+  if (!free) end.release();
   made->by->give_slot(made->use, !free);
 }
 

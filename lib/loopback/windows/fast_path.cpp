@@ -1,14 +1,13 @@
 #include "loopback/fast_path.hpp"
 
 #include "engine/port_core.hpp"
+#include "loopback/offering.hpp"
 #include "loopback/service.hpp"
 #include "loopback/system.hpp"
 #include "loopback/windows/bell_channel.hpp"
 #include "loopback/windows/section.hpp"
 #include "net/objects.hpp"
 #include "net/socket.hpp"
-
-#include <boost/asio/error.hpp>
 
 #include <memory>
 #include <new>
@@ -118,34 +117,14 @@ bool is_awaited(const address& target, path_reason& why) {
   return false;
 }
 
-// From 127.0.0.1 also to 127.9.9.9, as the system chooses. Not from the target's own port: a
-// socket that connects to itself is no connection.
-result<endpoint> choose_source(io_object& stream, const endpoint& to, path_reason& why) {
-  const endpoint from = to.family() == endpoint_family::v4 ? endpoint::loopback_v4(0)
-                        : to.address().to_v6().is_v4_mapped()
-                            ? endpoint::parse("[::ffff:127.0.0.1]:0").value()
-                            : endpoint::loopback_v6(0);
-  const auto port = system::bind_source(stream.handle, from, to.port());
-  if (port != 0) return from.with_port(port);
-  why = path_reason::no_source_port;
-  return boost::system::error_code{boost::asio::error::address_in_use};
-}
+}  // namespace
 
-offer* offer_from(io_object& stream, const endpoint& target, bool bound, std::size_t ring_bytes,
-                  path_reason& why) {
-  const endpoint to = reached(target);
-  if (!to.is_loopback()) {
-    why = path_reason::not_loopback;
-    return nullptr;
-  }
+offer* offer_to(io_object& stream, const endpoint& to, bool bound, std::size_t ring_bytes,
+                path_reason& why) {
   if (!is_awaited(address_of(to), why)) return nullptr;
   auto made = std::make_unique<offer>(offer{service::of(*stream.core), {}, {}, !bound});
-  const result<endpoint> source = bound ? sockets::local_endpoint(stream.handle)
-                                        : choose_source(stream, to, why);
-  if (!source) {
-    if (bound) why = path_reason::refused_by_system;
-    return nullptr;
-  }
+  const result<endpoint> source = source_of(stream, to, bound, why);
+  if (!source) return nullptr;
   const address_pair ends{address_of(source.value()), address_of(to)};
   auto [memory, name] = system::make_section(name_of_connection(ends), {1, ring_bytes}, why);
   if (memory == nullptr) return nullptr;
@@ -153,20 +132,6 @@ offer* offer_from(io_object& stream, const endpoint& target, bool bound, std::si
   made->name = std::move(name);
   slot_pool::offer(made->use, ends);
   return made.release();
-}
-
-}  // namespace
-
-offer* make_offer(io_object& stream, const endpoint& target, bool bound,
-                  std::size_t ring_bytes) noexcept {
-  path_reason why = path_reason::peer_did_not_ask;
-  try {
-    if (offer* made = offer_from(stream, target, bound, ring_bytes, why)) return made;
-  } catch (const std::bad_alloc&) {
-    why = path_reason::no_memory;
-  }
-  tell_path(*stream.core, stream, path::tcp, why);
-  return nullptr;
 }
 
 void connected(offer* given, io_object& stream) noexcept {

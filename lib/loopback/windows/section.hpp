@@ -9,6 +9,15 @@
 // A section is backed when it is made (SEC_COMMIT) and can neither shrink nor grow. Its size is not
 // the peer's word but what VirtualQuery says of the mapping.
 //
+// Each connection has one of its own, made anew. Measured under Wine 8 on 2026-11-26, two processes
+// in turn with TCP, medians of 390: connect, accept and a first byte take 1.83 ms, over TCP 0.91.
+// Of the difference the section is less than half: 0.26 ms to make it (creating 0.10, mapping
+// 0.08), 0.18 to open it (mapping 0.07); the rest are the mark, the source port, names and bells,
+// each a call to Wine's server. Sections that were kept for the next connection would leave 1.5
+// times TCP's. And a name of both endpoints proves by itself that the two ends mean each other: of
+// a kept section the connector would have to find out first whether who listens now is who has it
+// mapped, or the connection that follows a server's restart stays TCP.
+//
 // Threads: any.
 #pragma once
 

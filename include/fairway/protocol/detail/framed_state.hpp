@@ -144,6 +144,7 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
   struct received_handler {
     std::shared_ptr<framed_state> self;
     void operator()(error_code ec, received bytes) {
+      // Copied: a peer in shared memory can change a view while a codec looks at it.
       self->in.append(bytes.bytes());
       bytes = {};
       self->on_received(ec);
