@@ -103,6 +103,27 @@ std::size_t write_now(io_object& object, const buffer_list& from) noexcept {
   return put;
 }
 
+written_now write_some_now(io_object& object, const buffer_list& from) noexcept {
+  port_core& core = *object.core;
+  if (object.attached != nullptr && object.attached->start != nullptr) {
+    return {write_now(object, from), {}};
+  }
+  if (!core.may_go_on() || !object.write_side->idle() || object.closing || from.size() == 0) {
+    return {};
+  }
+  const long put = core.with_backend([&](auto& b) -> long {
+    if constexpr (requires { b.write_now(object, from.data(), from.size()); }) {
+      return b.write_now(object, from.data(), from.size());
+    } else {
+      return 0;
+    }
+  });
+  if (put == 0) return {};
+  core.went_on();
+  if (put > 0) return {static_cast<std::size_t>(put), {}};
+  return {0, error_code{static_cast<int>(-put), boost::asio::error::get_system_category()}};
+}
+
 std::size_t read_now(io_object& object, const buffer_list& into, std::size_t least) noexcept {
   port_core& core = *object.core;
   if (!core.may_go_on() || !carried(object, *object.read_side)) return 0;

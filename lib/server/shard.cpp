@@ -159,11 +159,26 @@ void shard::write_begins(connection_state& c) {
 void shard::write_ended(connection_state& c, boost::system::error_code ec, std::size_t bytes) {
   c.writing = false;
   stalls_.remove(c);
+  wrote(c, ec, bytes);
+  after_write(c);
+}
+
+void shard::wrote_now(connection_state& c, boost::system::error_code ec, std::size_t bytes) {
+  wrote(c, ec, bytes);
+  // Framed is as idle as it was.
+  if (!c.framed) after_write(c);
+}
+
+void shard::wrote(connection_state& c, boost::system::error_code ec, std::size_t bytes) {
   weigh(bytes);
   c.counts.bytes_out += bytes;
   counts_.bytes_out.add(bytes);
   if (ec && ec != condition::aborted) note(c, reason_of(ec));
   if (!c.framed) close_request(c);
+}
+
+// After a write.
+void shard::after_write(connection_state& c) {
   settle(c);
   if (draining_ && c.idle() && !c.cut) end_idle(c);
 }

@@ -46,6 +46,7 @@ class shard final : private call_keeper {
   void read_ended(connection_state& c, boost::system::error_code ec, std::size_t bytes);
   void write_begins(connection_state& c);
   void write_ended(connection_state& c, boost::system::error_code ec, std::size_t bytes);
+  void wrote_now(connection_state& c, boost::system::error_code ec, std::size_t bytes);
   void next_read_is(connection_state& c, bool fresh);
   void established(connection_state& c);
   void cut(connection_state& c, end_reason why);
@@ -64,6 +65,8 @@ class shard final : private call_keeper {
 
   port_clock::time_point now() const noexcept { return port_.now(); }
   void settle(connection_state& c);
+  void wrote(connection_state& c, boost::system::error_code ec, std::size_t bytes);
+  void after_write(connection_state& c);
   void begin_request(connection_state& c);
   void close_request(connection_state& c);
   void end_idle(connection_state& c);

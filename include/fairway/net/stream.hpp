@@ -211,6 +211,10 @@ class stream {
   std::size_t write_now(const detail::buffer_list& from) noexcept {
     return detail::write_now(*state_.get(), from);
   }
+  // For framed.
+  detail::written_now write_some_now(const detail::buffer_list& from) noexcept {
+    return detail::write_some_now(*state_.get(), from);
+  }
   // For the engine: takes over a reference.
   explicit stream(detail::io_object* object) noexcept : state_{object} {}
 

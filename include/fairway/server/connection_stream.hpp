@@ -115,6 +115,12 @@ class connection_stream {
   /// Options, endpoints and the rest. Reading and writing there is not accounted for.
   stream& socket() const noexcept { return detail::socket_of(*state_); }
 
+  /// For framed: what is written without waiting for it.
+  detail::written_now write_some_now(const detail::buffer_list& from) noexcept {
+    const detail::written_now now = socket().write_some_now(from);
+    if (now.bytes != 0 || now.ec) detail::wrote_now(*state_, now.ec, now.bytes);
+    return now;
+  }
   /// For framed: the next read waits for a message, of which nothing has come yet when `fresh`.
   void waits_for_message(bool fresh) noexcept { detail::next_read_is(*state_, fresh); }
 

@@ -44,6 +44,9 @@ class port {
   void close(io_object& object) noexcept;
   native_handle release(io_object& object) noexcept;
   void close_handle(native_handle handle) noexcept;
+  // A write of an idle side, without an operation. Zero: it would have to wait.
+  // Negative: the system's error.
+  long write_now(io_object& object, const io_vec* pieces, unsigned count) noexcept;
   void wait(time_point until) noexcept;
   void wake() noexcept;
   void shutdown() noexcept;

@@ -182,6 +182,25 @@ bool port::perform_write(io_op& op) noexcept {
   return true;
 }
 
+long port::write_now(io_object& object, const io_vec* pieces, unsigned count) noexcept {
+  if (object.registered && (object.os.bits & writable) == 0) return 0;
+  core_.counts().kernel_entries.add();
+  const int fd = static_cast<int>(object.handle);
+  msghdr message{};
+  message.msg_iov = reinterpret_cast<iovec*>(const_cast<io_vec*>(pieces));
+  message.msg_iovlen = count;
+  long sent = -1;
+  do {
+    sent = count == 1
+               ? ::send(fd, pieces[0].data, pieces[0].size, MSG_DONTWAIT | MSG_NOSIGNAL)
+               : ::sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  } while (sent < 0 && errno == EINTR);
+  if (sent >= 0) return sent;
+  if (errno != EAGAIN) return -errno;
+  object.os.bits &= ~writable;
+  return 0;
+}
+
 bool port::perform_receive_from(io_op& op) noexcept {
   const auto fault = enter_transfer(core_, kernel_entry::receive);
   msghdr message = message_of(op);

@@ -55,6 +55,13 @@ void start_send_to(io_object& object, io_op& op, const buffer_list& buffers, con
 // `least` bytes. Zero: nothing was done, begin an operation.
 std::size_t write_now(io_object& object, const buffer_list& from) noexcept;
 std::size_t read_now(io_object& object, const buffer_list& into, std::size_t least) noexcept;
+// The same for framed, also for a stream of the kernel where the engine can: `bytes` may be fewer
+// than all, and an error of the system has ended nothing else. Neither: begin an operation.
+struct written_now {
+  std::size_t bytes = 0;
+  boost::system::error_code ec;
+};
+written_now write_some_now(io_object& object, const buffer_list& from) noexcept;
 transfer_values take_transfer(io_op& op) noexcept;
 transfer_values take_received_from(io_op& op) noexcept;  // stores the sender
 received take_received(io_op& op) noexcept;
