@@ -28,11 +28,16 @@ class codec {
   static constexpr std::size_t frame_bytes_max() { return 64 * 1024 * 1024; }
   static constexpr std::size_t line_bytes_max = 64 * 1024;
   static constexpr long words_max = 1024 * 1024;
+  static constexpr long bulk_bytes_max = 32 * 1024 * 1024;
 
   fairway::result<fairway::decoded<command>> decode(std::span<const std::byte> bytes) {
     const std::string_view text = fairway::detail::text_of(bytes);
     while (left_ != 0 || words_.empty()) {
       if (text.size() > at_ && left_ == 0 && text[at_] != '*') return line_of_words(text);
+      if (bulk_ < 0 && plain_header(text)) {
+        if (left_ == 0) return skip();
+        continue;
+      }
       if (bulk_ < 0) {
         const std::size_t end = find_line_end(text);
         if (end == std::string_view::npos) return more(text);
@@ -66,6 +71,23 @@ class codec {
   const std::string& problem() const noexcept { return problem_; }
 
  private:
+  // A header as nearly all are: whole, of a few digits and within the limits. False: `header` tells.
+  bool plain_header(std::string_view text) {
+    const bool array = left_ == 0;
+    const char* at = text.data() + at_;
+    const char* const end = text.data() + text.size();
+    if (at == end || *at++ != (array ? '*' : '$')) return false;
+    const char* const digits = at;
+    long number = 0;
+    while (at != end && *at >= '0' && *at <= '9' && at - digits < 9) {
+      number = number * 10 + (*at++ - '0');
+    }
+    if (at == digits || end - at < 2 || at[0] != '\r' || at[1] != '\n') return false;
+    if (number > (array ? words_max : bulk_bytes_max)) return false;
+    (array ? left_ : bulk_) = number;
+    seen_ = at_ = static_cast<std::size_t>(at + 2 - text.data());
+    return true;
+  }
   fairway::result<void> header(std::string_view line) {
     const char kind = line.empty() ? '\0' : line[0];
     long number = 0;
@@ -75,7 +97,7 @@ class codec {
       left_ = number > 0 ? number : 0;
     } else if (kind != '$') {
       return broken(std::string{"expected '$', got '"} + (kind >= ' ' ? kind : '?') + "'");
-    } else if (!good || number < 0 || number > static_cast<long>(frame_bytes_max() / 2)) {
+    } else if (!good || number < 0 || number > bulk_bytes_max) {
       return broken("invalid bulk length");
     } else {
       bulk_ = number;

@@ -92,6 +92,17 @@ bool write_queue::written(std::size_t bytes) noexcept {
   return false;
 }
 
+void write_queue::written_at_once(std::size_t bytes) noexcept {
+  assert(bytes <= one_piece().size());
+  if (bytes != filling_.bytes) {
+    begin();
+    written(bytes);
+    return;
+  }
+  written_ += bytes;
+  filling_.clear();
+}
+
 void write_queue::drop_all() noexcept {
   filling_.clear();
   leaving_.clear();

@@ -49,6 +49,10 @@ void write_ended(connection_state& c, boost::system::error_code ec, std::size_t 
   c.home.write_ended(c, ec, bytes);
 }
 
+void wrote_now(connection_state& c, boost::system::error_code ec, std::size_t bytes) noexcept {
+  c.home.wrote_now(c, ec, bytes);
+}
+
 void next_read_is(connection_state& c, bool fresh) noexcept { c.home.next_read_is(c, fresh); }
 
 namespace {

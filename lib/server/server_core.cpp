@@ -181,7 +181,7 @@ void server_core::drain_from_here(port_clock::time_point deadline, drain_done do
   for (std::size_t i = 0; i < shards_.size(); ++i) {
     // Never inside this call: a handler that drains goes on first.
     boost::asio::post(*ports_[i], [self = shared_from_this(), i, deadline] {
-      self->shards_[i]->drain_by(self, deadline);
+      self->shards_[i]->drain_by(deadline);
     });
   }
 }
@@ -227,7 +227,7 @@ void server_core::stop() {
     if (self.signals_) self.signals_->cancel();
   });
   for (std::size_t i = 0; i < shards_.size(); ++i) {
-    on_port(i, [i](server_core& self) { self.shards_[i]->cut_all(end_reason::stopped); });
+    on_port(i, [i](server_core& self) { self.shards_[i]->stop(); });
   }
 }
 

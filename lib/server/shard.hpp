@@ -2,7 +2,8 @@
 //
 // One timer serves all deadlines: each kind is a list in order of time, and the timer is set to the
 // earliest first member. A deadline is looked at when the timer fires, so a connection that does
-// its work costs no timer operations.
+// its work costs no timer operations. A crowd whose time comes at once is dealt with a few at a
+// time, with a look at the sockets of everybody else in between.
 // Threads: its port's; counters: any.
 #pragma once
 
@@ -35,8 +36,9 @@ class shard final : private call_keeper {
   bool shed();
 
   // --- draining ---
-  void drain_by(const std::shared_ptr<server_core>& core, port_clock::time_point deadline);
-  void cut_all(end_reason why);
+  void drain_by(port_clock::time_point deadline);
+  // Everybody inside this call.
+  void stop();
   bool draining() const noexcept { return draining_; }
 
   // --- told by connections ---
@@ -44,6 +46,7 @@ class shard final : private call_keeper {
   void read_ended(connection_state& c, boost::system::error_code ec, std::size_t bytes);
   void write_begins(connection_state& c);
   void write_ended(connection_state& c, boost::system::error_code ec, std::size_t bytes);
+  void wrote_now(connection_state& c, boost::system::error_code ec, std::size_t bytes);
   void next_read_is(connection_state& c, bool fresh);
   void established(connection_state& c);
   void cut(connection_state& c, end_reason why);
@@ -62,6 +65,8 @@ class shard final : private call_keeper {
 
   port_clock::time_point now() const noexcept { return port_.now(); }
   void settle(connection_state& c);
+  void wrote(connection_state& c, boost::system::error_code ec, std::size_t bytes);
+  void after_write(connection_state& c);
   void begin_request(connection_state& c);
   void close_request(connection_state& c);
   void end_idle(connection_state& c);
@@ -78,10 +83,18 @@ class shard final : private call_keeper {
   void want_timer(port_clock::time_point began, port_clock::duration limit);
   void look_soon(std::shared_ptr<server_core> core, int turns);
   void on_timer();
-  void check_requests(port_clock::time_point at);
+  void check_requests(port_clock::time_point at, unsigned& left);
   template <class List, class Act>
-  void expire(List& list, port_clock::duration after, port_clock::time_point at, Act&& act);
+  void expire(List& list, port_clock::duration after, port_clock::time_point at, unsigned& left,
+              Act&& act);
+  void cut_for_good(connection_state& c, end_reason why);
   std::vector<connection_reference> everybody();
+  template <class Function>
+  void next_turn(Function&& function);
+  template <class Act, class Last>
+  void each_in_turns(std::vector<connection_reference> whom, std::size_t from, Act act, Last last);
+  void weigh(std::size_t bytes) noexcept;
+  void all_are_cut();
 
   completion_port& port_;
   server_core& core_;
@@ -93,7 +106,8 @@ class shard final : private call_keeper {
   list_of_stalls stalls_;
   list_of_lingering lingering_;
   timer timer_;
-  port_clock::time_point armed_ = port_clock::time_point::max();  // max: not armed
+  // max: not armed; min: who is due is dealt with, turn by turn
+  port_clock::time_point armed_ = port_clock::time_point::max();
   bool draining_ = false;
   bool drain_told_ = false;
   port_clock::time_point drain_deadline_ = port_clock::time_point::max();

@@ -237,3 +237,62 @@ TEST_CASE("many ports serve, each its own connections") {
   ports.stop();
   ports.join();
 }
+
+namespace {
+
+// Answers without waiting where it can.
+fairway::task<> answer_now(fairway::connection& client) {
+  fairway::framed lines{client.stream(), fairway::line_codec<>{}};
+  while (auto line = co_await lines.async_read()) {
+    auto sent = lines.try_write(line.value());
+    if (!sent) sent = co_await lines.async_write(line.value());
+    if (!sent) break;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a small answer leaves in the handler that was given its request, where epoll is used") {
+  served s{answer_now};
+  raw_peer peer = s.connect();
+  CHECK(s.ask(peer, "first") == "first\n");
+  s.settle();
+  const auto before = s.port.statistics();
+  constexpr std::uint64_t count = 100;
+  for (std::uint64_t i = 0; i < count; ++i) CHECK(s.ask(peer, "again") == "again\n");
+  s.wait_idle();
+  const auto after = s.port.statistics();
+  if (s.port.engine() == fairway::engine_kind::epoll) {
+    CHECK(after.handlers_run - before.handlers_run == count);
+  }
+  const auto counted = s.server->metrics().ports[0];
+  CHECK(counted.requests == count + 1);
+  CHECK(counted.bytes_out == counted.bytes_in);
+}
+
+TEST_CASE("small answers that a peer reads late are whole, and the stall of a deaf one is seen") {
+  const std::size_t lines_asked = 50'000;
+  served s{answer_now};
+  raw_peer peer = s.connect();
+  raw_peer deaf = s.connect();
+  for (raw_peer* each : {&peer, &deaf}) each->set_receive_buffer(4096);
+  const std::string line = std::string(999, 'x') + "\n";
+  std::size_t asked = 0;
+  std::size_t deaf_asked = 0;
+  for (int quiet = 0; quiet < 20 && asked < lines_asked * line.size();) {
+    const std::size_t more = peer.write_some(std::string_view{line}.substr(asked % line.size()));
+    const std::size_t deaf_more =
+        deaf.write_some(std::string_view{line}.substr(deaf_asked % line.size()));
+    asked += more;
+    deaf_asked += deaf_more;
+    quiet = more + deaf_more == 0 ? quiet + 1 : 0;
+    if (quiet != 0) s.port.run_one_for(2ms);
+    s.settle();
+  }
+  const std::string got = read_exactly(s.port, peer, asked / line.size() * line.size());
+  std::size_t right = 0;
+  while (right < got.size() && got[right] == line[right % line.size()]) ++right;
+  CHECK(right == got.size());
+  s.advance(30s);
+  CHECK(s.ended(write_stall) == 1);
+}

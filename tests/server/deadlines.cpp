@@ -5,7 +5,10 @@
 
 #include <fairway/protocol/length_prefix.hpp>
 
+#include <algorithm>
+#include <functional>
 #include <set>
+#include <stop_token>
 
 using namespace support;
 using enum fairway::end_reason;
@@ -210,4 +213,88 @@ TEST_CASE("a crowd of hostile clients is gone at its deadlines, and others are s
   CHECK(s.ended(peer_reset) + s.ended(peer_closed) <= each);
   ask();
   CHECK(s.open() == 1);
+}
+
+namespace {
+
+constexpr std::size_t crowd_step_max = 16;
+
+// Counts the connections that are told to stop, and notes how many had been when one was answered.
+struct crowd_watch {
+  fairway::task<> serve(fairway::connection& client) {
+    std::stop_callback note{client.stop_token(), [this] {
+                              if (told++ == 0 && first_told) first_told();
+                            }};
+    fairway::framed lines{client.stream(), fairway::line_codec<>{}};
+    while (auto line = co_await lines.async_read()) {
+      told_when_answered = told;
+      const auto sent = co_await lines.async_write(line.value());
+      if (!sent) break;
+    }
+  }
+  // Runs handlers one by one. Returns the most that one of them told.
+  std::size_t most_of_one_handler(fairway::completion_port& port, std::size_t until) {
+    std::size_t most = 0;
+    pump(port, [&] { return told != 0; });
+    most = told;
+    for (std::size_t before = told; told < until; before = told) {
+      port.run_one_for(100ms);
+      most = std::max(most, told - before);
+    }
+    return most;
+  }
+
+  std::size_t told = 0;
+  std::size_t told_when_answered = 0;
+  std::function<void()> first_told;
+};
+
+}  // namespace
+
+TEST_CASE("a crowd whose deadlines come at once goes a few a turn, and others are served between") {
+  const std::size_t count = 200;
+  crowd_watch watch;
+  served s{[&](fairway::connection& c) { return watch.serve(c); }};
+  raw_peer good = s.connect();
+  CHECK(s.ask(good, "before") == "before\n");
+  std::vector<raw_peer> silent;
+  for (std::size_t i = 0; i < count; ++i) silent.push_back(s.connect());
+  watch.first_told = [&] { good.write("between\n"); };
+  s.clock.advance(10s);
+  CHECK(watch.most_of_one_handler(s.port, count) <= crowd_step_max);
+  CHECK(read_exactly(s.port, good, 8) == "between\n");
+  CHECK(watch.told_when_answered < count);
+  s.settle();
+  CHECK(s.ended(handshake_timeout) == count);
+  CHECK(s.open() == 1);
+}
+
+TEST_CASE("a drain tells a crowd a few a turn, and cuts it whole at its deadline") {
+  const std::size_t count = 100;
+  crowd_watch watch;
+  std::size_t busy = 0;
+  served s{[&](fairway::connection& c) -> fairway::task<> {
+    fairway::timer hour{c.port(), 1h};
+    std::stop_callback note{c.stop_token(), [&] { ++watch.told; }};
+    char byte = 0;
+    (void)co_await c.stream().async_read_some(asio::buffer(&byte, 1));
+    ++busy;
+    (void)co_await hour.async_wait();
+  }};
+  std::vector<raw_peer> peers;
+  for (std::size_t i = 0; i < count; ++i) {
+    peers.push_back(s.connect());
+    peers.back().write("x");
+  }
+  pump(s.port, [&] { return busy == count; });
+  delivered<fairway::drain_report> report;
+  s.server->async_drain(10s, report.record());
+  CHECK(watch.most_of_one_handler(s.port, count) <= crowd_step_max);
+  s.settle();
+  CHECK(s.open() == count);
+  s.advance(10s);
+  pump(s.port, [&] { return report.done(); });
+  CHECK(report.value.open_at_start == count);
+  CHECK(report.value.cut.size() == count);
+  CHECK(report.value.finished.empty());
 }

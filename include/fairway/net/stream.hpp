@@ -211,8 +211,8 @@ class stream {
     return fairway::get_option<Option>(native_handle());
   }
 
-  // For the read and write functions of io.hpp: what is done without an operation, on the port's
-  // thread. Empty: nothing was done.
+  // For the read and write functions of io.hpp, and for framed: what is done without an operation,
+  // on the port's thread. Empty: nothing was done.
   detail::step read_now(const detail::buffer_list& into, std::size_t least) noexcept {
     return detail::read_now(*state_.get(), into, least);
   }

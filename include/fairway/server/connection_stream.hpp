@@ -115,6 +115,15 @@ class connection_stream {
   /// Options, endpoints and the rest. Reading and writing there is not accounted for.
   stream& socket() const noexcept { return detail::socket_of(*state_); }
 
+  /// For framed: what is written without waiting for it.
+  detail::step write_now(const detail::buffer_list& from) noexcept {
+    const detail::step now = socket().write_now(from);
+    if (now) {
+      const std::size_t bytes = *now ? now->value() : 0;
+      detail::wrote_now(*state_, *now ? boost::system::error_code{} : now->error(), bytes);
+    }
+    return now;
+  }
   /// For framed: the next read waits for a message, of which nothing has come yet when `fresh`.
   void waits_for_message(bool fresh) noexcept { detail::next_read_is(*state_, fresh); }
 

@@ -164,6 +164,14 @@ class completion {
       if (values == nullptr) return;
       bound_handler<Handler, std::tuple<Values...>> bound{std::move(local), std::move(*values)};
       if (how == deliver::inside) {
+        if constexpr (std::is_same_v<executor, port_executor> &&
+                      std::is_same_v<IoExecutor, port_executor>) {
+          // What dispatch comes to, without the work it counts meanwhile.
+          if (io.running_in_this_thread() &&
+              boost::asio::get_associated_executor(bound, io) == io) {
+            return bound();
+          }
+        }
         boost::asio::dispatch(io, std::move(bound));
       } else {
         boost::asio::post(io, std::move(bound));

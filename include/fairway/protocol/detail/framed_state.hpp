@@ -27,6 +27,7 @@
 #include <cassert>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 namespace fairway::detail {
@@ -51,6 +52,7 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
   result<std::optional<message>> take() {
     if (closed_) return error_code{boost::asio::error::bad_descriptor};
     if (read_error_) return read_error_;
+    if (in.empty() && !ended_) return std::optional<message>{};
     for (;;) {
       auto got = codec.decode(in.bytes());
       if (!got) return fail_read(got.error());
@@ -141,6 +143,9 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
   spare_block reader_memory;
 
  private:
+  // What is larger costs more than its operation.
+  static constexpr std::size_t at_once_bytes_max = 4096;
+
   struct received_handler {
     std::shared_ptr<framed_state> self;
     void operator()(error_code ec, received bytes) {
@@ -258,9 +263,28 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
   }
 
   void send() {
+    if constexpr (writes_now<stream_type>) {
+      if (sent_at_once()) return;
+    }
     sending_ = true;
-    out.queue.begin();
+    if (out.queue.leaving_bytes() == 0) out.queue.begin();
     write_more();
+  }
+  // All that waits has left, without an operation: it was little, and nobody waits to be told.
+  bool sent_at_once() {
+    const std::string_view little = out.queue.one_piece();
+    if (little.empty() || little.size() > at_once_bytes_max || !out.nobody_waits()) return false;
+    const boost::asio::const_buffer piece{little.data(), little.size()};
+    const step now = stream.write_now(buffer_list{piece});
+    if (!now) return false;
+    if (!*now) {
+      out.fail(now->error(), deliver::queued);
+      return true;
+    }
+    out.queue.written_at_once(now->value());
+    if (!out.idle()) return false;
+    if (receiving_) out.queue.shrink();
+    return true;
   }
   void write_more() {
     stream.async_write_some(buffer_view{out.queue.next()},

@@ -15,6 +15,11 @@ inline constexpr bool has_receive = requires { typename Stream::received_type; }
 template <>
 inline constexpr bool has_receive<stream> = true;
 
+// Streams that may write without an operation.
+template <class Stream>
+inline constexpr bool writes_now =
+    requires(Stream& s, const buffer_list& pieces) { s.write_now(pieces); };
+
 // Asio's executors and Fairway's tell whether they run the caller; others are trusted to.
 template <class Executor>
 bool runs_here(const Executor& executor) noexcept {

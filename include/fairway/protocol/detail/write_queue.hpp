@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,13 @@ class write_queue {
 
   bool nothing_waits() const noexcept { return filling_.bytes == 0; }
   std::size_t waiting_bytes() const noexcept { return filling_.bytes; }
+  std::size_t leaving_bytes() const noexcept { return leaving_.bytes; }
+  // The bytes that wait, where they are in one piece and nothing is in flight; else empty. What of
+  // them left at once is told by `written_at_once`.
+  std::string_view one_piece() const noexcept {
+    return filling_.lent.empty() && leaving_.bytes == 0 ? filling_.own : std::string_view{};
+  }
+  void written_at_once(std::size_t bytes) noexcept;
   // Waiting and in flight.
   std::size_t bytes() const noexcept { return filling_.bytes + leaving_.bytes; }
   std::uint64_t queued_total() const noexcept { return written_ + bytes(); }

@@ -26,6 +26,8 @@ boost::system::error_code read_refusal(const connection_state& c) noexcept;
 void read_ended(connection_state& c, boost::system::error_code ec, std::size_t bytes) noexcept;
 void write_begins(connection_state& c) noexcept;
 void write_ended(connection_state& c, boost::system::error_code ec, std::size_t bytes) noexcept;
+// A write without an operation.
+void wrote_now(connection_state& c, boost::system::error_code ec, std::size_t bytes) noexcept;
 void next_read_is(connection_state& c, bool fresh) noexcept;
 
 class connection_reference {
