@@ -71,7 +71,7 @@ class codec {
   const std::string& problem() const noexcept { return problem_; }
 
  private:
-  // A header as nearly all are: whole, of a few digits and within the limits. False: `header` tells.
+  // A header as nearly all are: whole, of a few digits, within the limits. False: `header` tells.
   bool plain_header(std::string_view text) {
     const bool array = left_ == 0;
     const char* at = text.data() + at_;
