@@ -229,6 +229,10 @@ void channel::view_came_back() noexcept {
   ring_reader& in = machine_.in();
   in.show_no_more();
   if (in.wake_writer()) ring_peer(1);
+  // A receive that needed a buffer, as this view was out, needs none.
+  if (in_ == nullptr || (in_->flags & op_waits_for_block) == 0) return;
+  stream_.core->forget_block_waiter(*in_);
+  if (!try_in(true)) wait();
 }
 
 // A view is out, and all that came beside it has been read.

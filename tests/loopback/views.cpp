@@ -367,6 +367,26 @@ TEST_CASE("memory that a view shows goes to no other connection before it is giv
   CHECK(fairway::loopback_memory() <= full);
 }
 
+TEST_CASE("a receive that waits for a buffer, as a view is out, needs none when it comes back") {
+  fairway::port_options options;
+  options.receive_buffer_bytes = 1000;
+  options.receive_buffers_max = 1;
+  view_pair both{65536, options};
+  const std::string text = seeded{47}.bytes(5000);
+  say(*both.there, both.writer, text);
+  received view = both.receive();
+  const received copy = both.receive();  // the port's only buffer
+  received_bytes next;
+  both.reader.async_receive(next.record());
+  both.settle();
+  CHECK(!next.done());
+  view = {};
+  both.until([&] { return next.done(); });
+  CHECK(!next.ec);
+  CHECK(is_view(next.value));
+  CHECK((text_of(copy) + text_of(next.value) == text.substr(1000, 2000)));
+}
+
 TEST_CASE("a view goes back from another thread, and the writer goes on") {
   view_pair both{4096};
   const std::string text = seeded{45}.bytes(100'000);
