@@ -20,16 +20,17 @@ bool move_at_once(const ring_place& place, std::uint64_t& index, word& shared, c
   if (bytes > piece.size || bytes > place.capacity / 4 || bytes > place.capacity - offset) {
     return false;
   }
-  move_piece(place.data + offset, static_cast<std::byte*>(piece.data), static_cast<std::size_t>(bytes));
+  const auto size = static_cast<std::size_t>(bytes);
+  move_piece(place.data + offset, static_cast<std::byte*>(piece.data), size);
   index += bytes;
   shared.store(index, std::memory_order_release);
   return true;
 }
 
-// memcpy in pieces. glibc leaves longer ones (2 KiB on, x86-64) to `rep movsb`, and GCC those of a
-// known size to `rep movsq`. Where the target is not aligned AMD's Zen 3 does that many times slower
-// than vectors (https://lunnova.dev/articles/ryzen-slow-short-rep-mov): 1.8 GB/s instead of 12 here
-// into a large block of malloc, which begins 16 bytes after a page.
+// memcpy in pieces. glibc leaves longer ones (2 KiB on, x86-64) to `rep movsb`, and GCC those of
+// a known size to `rep movsq`. Where the target is not aligned AMD's Zen 3 does that many times
+// slower than vectors (https://lunnova.dev/articles/ryzen-slow-short-rep-mov): 1.8 GB/s instead of
+// 12 here into a large block of malloc, which begins 16 bytes after a page.
 void copy(std::byte* to, const std::byte* from, std::size_t size) noexcept {
   constexpr std::size_t piece_max = 1024;
   while (size != 0) {

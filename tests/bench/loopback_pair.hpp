@@ -1,5 +1,5 @@
-// Two processes for the loopback soaks: a server for each path, forked once, and what a client needs
-// to reach it.
+// Two processes for the loopback soaks: a server for each path, forked once, and what a client
+// needs to reach it.
 #pragma once
 
 #include <fairway/fairway.hpp>

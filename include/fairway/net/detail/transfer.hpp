@@ -53,8 +53,8 @@ void start_wait(io_object& object, io_op& op, wait_side side);
 void start_receive_from(io_object& object, io_op& op, const buffer_list& buffers, endpoint* sender);
 void start_send_to(io_object& object, io_op& op, const buffer_list& buffers, const endpoint* to);
 // Without an operation, where one would end at once and this thread runs the port, so many a
-// handler: small transfers of a stream in shared memory, and what the kernel takes of a write of one
-// piece where the engine asks it directly (epoll). Of `into` what there is, at least `least` bytes.
+// handler: small transfers of a stream in shared memory, and what the kernel takes of a write of
+// one piece where the engine asks it directly (epoll). Of `into` what there is, at least `least`.
 // Empty: nothing was done, begin an operation.
 using step = std::optional<result<std::size_t>>;
 step write_now(io_object& object, const buffer_list& from) noexcept;
