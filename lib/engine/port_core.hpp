@@ -196,6 +196,8 @@ class port_core : public owner_side {
   // A buffer for a receive; null: `op` now waits for one and is started again when it comes.
   receive_block* take_block(io_op& op) noexcept;
   void give_block(receive_block& block) noexcept;
+  // `op`, which waits for a buffer, does so no longer: it ends otherwise, or asks again.
+  void forget_block_waiter(io_op& op) noexcept;
 
   template <class Call>
   decltype(auto) with_backend(Call&& call) {
@@ -223,7 +225,6 @@ class port_core : public owner_side {
   bool apply_fault(io_op& op, error_code& ec, std::size_t& bytes) noexcept;
   void queue_completion(io_op& op) noexcept;
   void release_delayed() noexcept;
-  void forget_block_waiter(io_op& op) noexcept;
 
   completion_port& port_;
   port_options options_;

@@ -116,7 +116,7 @@ bool channel::hot() noexcept {
   return out_ != nullptr && way_out() == way::ring;
 }
 
-// The read side waits for bytes: neither for a buffer nor for an error alone.
+// The read side waits for bytes: neither for a buffer nor for an error alone, nor for nothing.
 bool channel::reads_ring() const noexcept {
   if (in_ == nullptr || (in_->flags & op_waits_for_block) != 0) return false;
   return in_->kind != op_kind::wait || in_->waiting != wait_for::error;
@@ -229,6 +229,10 @@ void channel::view_came_back() noexcept {
   ring_reader& in = machine_.in();
   in.show_no_more();
   if (in.wake_writer()) ring_peer(1);
+  // A receive that needed a buffer, as this view was out, needs none.
+  if (in_ == nullptr || (in_->flags & op_waits_for_block) == 0) return;
+  stream_.core->forget_block_waiter(*in_);
+  if (!try_in(true)) wait();
 }
 
 // A view is out, and all that came beside it has been read.
@@ -453,8 +457,8 @@ void channel::on_in(handler_base* base, io_op& op) {
         self.tcp_gave(got.ec, got.bytes);
       } else if (self.machine_.way_in() == way::ring) {
         self.look_at_tcp_end();
-      } else if (self.in_ == nullptr) {
-        self.tcp_unread_ = true;  // for the next read
+      } else if (!self.reads_ring()) {
+        self.tcp_unread_ = true;  // for the next read, or when there is a buffer for this one
       }
     }
     bool found = self.in_ != nullptr && self.try_in(true);

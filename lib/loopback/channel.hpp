@@ -110,7 +110,7 @@ class channel : public io_attachment {
   watch watch_out_;
   bool rung_ = false;          // by the peer, since the last look
   bool sending_ = false;       // a TCP send is in flight: no switch before it has ended
-  bool tcp_unread_ = false;    // TCP has bytes and nobody reads: its watch would fire again at once
+  bool tcp_unread_ = false;    // TCP has bytes that nobody takes: its watch would only fire again
 
  private:
   static void on_in(handler_base*, io_op&);

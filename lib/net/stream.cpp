@@ -123,7 +123,7 @@ step write_now(io_object& object, const buffer_list& from) noexcept {
 }
 
 step read_now(io_object& object, const buffer_list& into, std::size_t least) noexcept {
-  if (!carried_by_channel(object) || !may_go_on(object, *object.read_side)) return {};
+  if (!may_go_on(object, *object.read_side) || !carried_by_channel(object)) return {};
   const step got = of_channel(shm::read_now(object, into.data(), into.size(), least));
   if (got) object.core->went_on();
   return got;

@@ -367,6 +367,72 @@ TEST_CASE("memory that a view shows goes to no other connection before it is giv
   CHECK(fairway::loopback_memory() <= full);
 }
 
+TEST_CASE("a receive that waits for a buffer, as a view is out, needs none when it comes back") {
+  fairway::port_options options;
+  options.receive_buffer_bytes = 1000;
+  options.receive_buffers_max = 1;
+  view_pair both{65536, options};
+  const std::string text = seeded{47}.bytes(5000);
+  say(*both.there, both.writer, text);
+  received view = both.receive();
+  const received copy = both.receive();  // the port's only buffer
+  received_bytes next;
+  both.reader.async_receive(next.record());
+  both.settle();
+  CHECK(!next.done());
+  view = {};
+  both.until([&] { return next.done(); });
+  CHECK(!next.ec);
+  CHECK(is_view(next.value));
+  CHECK((text_of(copy) + text_of(next.value) == text.substr(1000, 2000)));
+}
+
+TEST_CASE("a receive that waits for a buffer, with its bytes still in TCP, lets the port rest") {
+  fairway::port_options options;
+  options.receive_buffer_bytes = 512;
+  options.receive_buffers_max = 1;
+  view_pair both{65536, options};
+  say(*both.there, both.writer, std::string(2000, 'x'));
+  const received view = both.receive();
+  received copy = both.receive();  // the port's only buffer
+  fairway::connector dial{*both.there, {.loopback = loopback::shared_memory}};
+  accepted made;
+  dial.async_connect(both.listening.local_endpoint().value(), made.record());
+  pump(*both.there, [&] { return made.done(); });
+  say(*both.there, made.value, "by TCP");  // it is not accepted yet
+  fairway::stream other = accept(*both.here, both.listening);
+  received_bytes got;
+  other.async_receive(got.record());
+  std::size_t handlers = 0;
+  both.here->restart();
+  for (int i = 0; i < 100; ++i) handlers += both.here->poll_one();
+  CHECK(handlers < 10);
+  CHECK(!got.done());
+  copy = {};
+  both.until([&] { return got.done(); });
+  CHECK(text_of(got.value) == "by TCP");
+}
+
+TEST_CASE("a wait for an error, with bytes still in TCP, lets the port rest") {
+  view_pair both;
+  fairway::connector dial{*both.there, {.loopback = loopback::shared_memory}};
+  accepted made;
+  dial.async_connect(both.listening.local_endpoint().value(), made.record());
+  pump(*both.there, [&] { return made.done(); });
+  say(*both.there, made.value, "by TCP");
+  fairway::stream other = accept(*both.here, both.listening);
+  outcome failed;
+  other.async_wait(fairway::wait_kind::error, failed.record_error());
+  std::size_t handlers = 0;
+  both.here->restart();
+  for (int i = 0; i < 100; ++i) handlers += both.here->poll_one();
+  CHECK(handlers < 10);
+  CHECK(!failed.done());
+  other.cancel();
+  both.until([&] { return failed.done(); });
+  CHECK(hear(*both.here, other, 6) == "by TCP");
+}
+
 TEST_CASE("a view goes back from another thread, and the writer goes on") {
   view_pair both{4096};
   const std::string text = seeded{45}.bytes(100'000);

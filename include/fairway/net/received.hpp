@@ -11,10 +11,10 @@
 // - A hostile peer can change the bytes of a view at any moment, also between two looks at one of
 //   them: parse each byte once, or copy first what is checked and then used. `framed` and
 //   `async_read_some` copy. What came by TCP, or while another view was out, is no view.
-// - Its room is the peer's again only when it is destroyed, and so is the room of all that the
-//   stream reads meanwhile. Copy what is to be kept: a peer that has filled the rest waits, and a
-//   read that could bring nothing ends with error::ring_is_held (see stream.hpp). The memory stays
-//   mapped and counted (loopback_memory) until then, whatever becomes of stream and connection.
+// - Its room is the peer's again only when it is destroyed, with the room of all that is read
+//   meanwhile: copy what is to be kept. A peer that has filled the rest waits, and a read that can
+//   bring nothing ends with error::ring_is_held (stream.hpp). Until then its bytes count as unread
+//   (who dies with them resets the peer), its memory as used (loopback_memory), whatever closes.
 //
 // Threads: any, one at a time; what another thread gives back is there once the port has taken it.
 // Lifetime: may outlive the stream and the port; another thread must not give one back while the
