@@ -29,8 +29,8 @@ bool move_at_once(const ring_place& place, std::uint64_t& index, word& shared, c
 
 // memcpy in pieces. glibc leaves longer ones (2 KiB on, x86-64) to `rep movsb`, and GCC those of a
 // known size to `rep movsq`. Where the target is not aligned AMD's Zen 3 does that many times
-// slower than vectors (https://lunnova.dev/articles/ryzen-slow-short-rep-mov): 1.8 GB/s instead of
-// 12 here into a large block of malloc, which begins 16 bytes after a page.
+// slower than vectors (https://lunnova.dev/articles/ryzen-slow-short-rep-mov), as into a large
+// block of malloc, which begins 16 bytes after a page: `sh tests/bench/run.sh --only bulk` tells.
 void copy(std::byte* to, const std::byte* from, std::size_t size) noexcept {
   constexpr std::size_t piece_max = 1024;
   while (size != 0) {
