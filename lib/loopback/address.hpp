@@ -8,6 +8,7 @@
 
 #include <fairway/net/endpoint.hpp>
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -18,7 +19,7 @@ struct address {
   std::uint64_t name = 0;  // family << 32 | port; 0: none
   std::uint64_t bytes[2] = {};
 
-  bool operator==(const address&) const = default;
+  auto operator<=>(const address&) const = default;
   std::uint16_t port() const noexcept { return static_cast<std::uint16_t>(name); }
   // "4-7f000001-1f90": part of the name of a rendezvous.
   std::string text() const;

@@ -15,11 +15,11 @@
 
 #include "engine/poll_hook.hpp"
 #include "engine/port_core.hpp"
+#include "loopback/address.hpp"
 
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <string>
 #include <vector>
 
 namespace fairway::detail::shm {
@@ -48,9 +48,9 @@ class service final : public poll_hook {
 
   // Keeps a link alive until its port ends or it is of no more use.
   void keep(std::shared_ptr<link> made);
-  // The link to the listener of that name with rings of that size; null: none yet.
-  std::shared_ptr<link> find(const std::string& name, std::size_t ring_bytes) const;
-  void name(const std::string& listener, std::shared_ptr<link> to);
+  // The link to the listener at that address with rings of that size; null: none yet.
+  std::shared_ptr<link> find(const address& listener, std::size_t ring_bytes) const;
+  void add(const address& listener, std::shared_ptr<link> to);
   void forget_useless();
 
  private:
@@ -77,7 +77,7 @@ class service final : public poll_hook {
   unsigned short_waits_ = 0;           // since the last full window
   unsigned trial_after_ = trial_after_min;
   std::vector<std::shared_ptr<link>> links_;
-  std::multimap<std::string, std::shared_ptr<link>> by_name_;
+  std::multimap<address, std::shared_ptr<link>> by_listener_;
 };
 
 }  // namespace fairway::detail::shm

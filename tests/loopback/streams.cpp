@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <future>
+#include <set>
 #include <thread>
 
 #include "loopback/system.hpp"
@@ -369,6 +370,24 @@ TEST_CASE("short connections use the same memory again and leave nothing behind"
     });
   }
   CHECK(fairway::loopback_memory() == before);
+}
+
+TEST_CASE("a source port comes again only when all have been used") {
+  // Else connections that linger get in the way of new ones.
+  completion_port port;
+  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  std::set<std::uint16_t> used;
+  constexpr std::size_t connections = 600;
+  for (std::size_t i = 0; i < connections; ++i) {
+    auto c = dial(port, l.local_endpoint().value());
+    auto a = accept(port, l);
+    CHECK(c.path_reason() == path_reason::not_yet);
+    used.insert(c.local_endpoint().value().port());
+    a.close();
+    c.close();
+    drain(port);
+  }
+  CHECK(used.size() == connections);
 }
 
 TEST_CASE("beyond the limit of shared memory a connection is TCP, with the reason") {

@@ -187,15 +187,14 @@ std::shared_ptr<link> link_to(service& where, const address& target, std::size_t
   const address any6 = any_of(target, 6);
   for (const address& at : {target, any4, any6}) {
     if (&at == &any4 && target.name >> 32 == 6) continue;
-    const std::string name = name_of(at);
-    if (auto known = where.find(name, ring_bytes)) return known;
-    const int fd = system::connect_to(name, why);
+    if (auto known = where.find(at, ring_bytes)) return known;
+    const int fd = system::connect_to(name_of(at), why);
     if (fd < 0) {
       if (why != path_reason::peer_did_not_ask) return nullptr;
       continue;
     }
     auto made = link::make(where, fd, side::connector, ring_bytes);
-    where.name(name, made);
+    where.add(at, made);
     return made;
   }
   return nullptr;

@@ -1,3 +1,4 @@
+#include "loopback/port_choice.hpp"
 #include "loopback/system.hpp"
 
 #include <algorithm>
@@ -182,31 +183,26 @@ message receive(int link) noexcept {
 
 namespace {
 
-// A few at a time: a system call for each connect would be felt. A fork repeats them, which costs
-// the slower of the two another try.
 unsigned random_number() noexcept {
-  thread_local unsigned numbers[64];
-  thread_local std::size_t left = 0;
-  if (left == 0) {
-    if (::getrandom(numbers, sizeof numbers, GRND_NONBLOCK) != sizeof numbers) return 0;
-    left = std::size(numbers);
-  }
-  return numbers[--left];
+  unsigned number = 0;
+  [[maybe_unused]] const auto got = ::getrandom(&number, sizeof number, GRND_NONBLOCK);
+  return number;
 }
 
 }  // namespace
 
 std::uint16_t bind_source(native_handle handle, const endpoint& where,
                           std::uint16_t avoided) noexcept {
-  constexpr unsigned first = 32768;  // the range that the system takes its own from by default
-  constexpr unsigned count = 28232;
+  // The range that the system takes its own from by default.
+  thread_local port_choice choice{32768, 28232, &random_number};
   // A try costs about a microsecond. Connections in TIME_WAIT made without SO_REUSEADDR occupy
   // ports: with half of them gone, one connect in 65,536 finds none.
   constexpr unsigned tries = 16;
+  constexpr unsigned tries_together = 4;
   const int socket = static_cast<int>(handle);
   allow_reuse(socket, true);
   for (unsigned i = 0; i < tries; ++i) {
-    const auto port = static_cast<std::uint16_t>(first + random_number() % count);
+    const std::uint16_t port = choice.next();
     if (port == avoided) continue;
     const endpoint at = where.with_port(port);
     const auto* address = static_cast<const sockaddr*>(at.data());
@@ -215,6 +211,7 @@ std::uint16_t bind_source(native_handle handle, const endpoint& where,
       allow_reuse(socket, false);
       return port;
     }
+    if (i % tries_together == tries_together - 1) choice.jump();
   }
   allow_reuse(socket, false);
   return 0;

@@ -2,18 +2,30 @@
 #define _CRT_RAND_S
 
 #include "engine/iocp/winsock.hpp"
+#include "loopback/port_choice.hpp"
 #include "loopback/system.hpp"
 
 #include <cstdlib>
 
 namespace fairway::detail::shm::system {
 
+namespace {
+
+unsigned random_number() noexcept {
+  unsigned number = 0;
+  ::rand_s(&number);
+  return number;
+}
+
+}  // namespace
+
 std::uint16_t bind_source(native_handle socket, const endpoint& where,
                           std::uint16_t avoided) noexcept {
-  constexpr unsigned first = 49152;  // the range that the system takes its own from by default
-  constexpr unsigned count = 16384;
+  // The range that the system takes its own from by default.
+  thread_local port_choice choice{49152, 16384, &random_number};
   // The system keeps ranges for others, and connections that linger occupy ports.
   constexpr unsigned tries = 16;
+  constexpr unsigned tries_together = 4;
   // Else another user could bind the port as well, with SO_REUSEADDR, and connect first.
   const BOOL exclusive = TRUE;
   if (::setsockopt(iocp::socket_of(socket), SOL_SOCKET, SO_EXCLUSIVEADDRUSE,
@@ -21,15 +33,14 @@ std::uint16_t bind_source(native_handle socket, const endpoint& where,
     return 0;
   }
   for (unsigned i = 0; i < tries; ++i) {
-    unsigned number = 0;
-    if (::rand_s(&number) != 0) return 0;
-    const auto port = static_cast<std::uint16_t>(first + number % count);
+    const std::uint16_t port = choice.next();
     if (port == avoided) continue;
     const endpoint at = where.with_port(port);
     if (::bind(iocp::socket_of(socket), static_cast<const sockaddr*>(at.data()),
                static_cast<int>(at.size())) == 0) {
       return port;
     }
+    if (i % tries_together == tries_together - 1) choice.jump();
   }
   return 0;
 }
