@@ -2,7 +2,8 @@
 // something to read: what they move, what still takes an operation, and that others come to their
 // turn.
 
-#include "support/net.hpp"
+#include "support/shared_memory.hpp"
+#include "support/transfer.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/post.hpp>
@@ -23,14 +24,8 @@ namespace {
 
 // Both ends on one port, both on shared memory.
 stream_pair pair_at_once(completion_port& port, std::size_t ring_bytes = 64 * 1024) {
-  constexpr auto memory = fairway::loopback::shared_memory;
-  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = memory});
-  fairway::connector dial{port, {.loopback = memory, .loopback_ring_bytes = ring_bytes}};
-  accepted made;
-  dial.async_connect(l.local_endpoint().value(), made.record());
-  pump(port, [&] { return made.done(); });
-  REQUIRE(!made.ec);
-  stream_pair both{accept(port, l), std::move(made.value)};
+  auto [a, c] = connect_fast(port, port, {.loopback_ring_bytes = ring_bytes});
+  stream_pair both{std::move(a), std::move(c)};
   take_part(port, both.a);
   say(port, both.b, "switch");
   CHECK(hear(port, both.a, 6) == "switch");
@@ -87,18 +82,7 @@ TEST_CASE("what does not fit, is large or is not there yet takes an operation, a
     pump(port, [&] { return ended == 2; });
     ended = 0;
   }
-  std::string large(100'000, 'x');
-  std::string got(large.size(), '\0');
-  fairway::spawn(port, [&]() -> fairway::task<> {
-    CHECK((co_await fairway::async_write(b, asio::buffer(large))).value() == large.size());
-    ++ended;
-  });
-  fairway::spawn(port, [&]() -> fairway::task<> {
-    CHECK((co_await fairway::async_read(a, asio::buffer(got))).value() == got.size());
-    ++ended;
-  });
-  pump(port, [&] { return ended == 2; });
-  CHECK(got == large);
+  transfer_whole(port, b, a, 100'000);
 }
 
 TEST_CASE("a list of more pieces than an operation takes is written and read whole") {

@@ -2,7 +2,7 @@
 // what it should be, and copies of this one made by fork.
 
 #include "support/child.hpp"
-#include "support/net.hpp"
+#include "support/shared_memory.hpp"
 
 #include "loopback/address.hpp"
 #include "loopback/system.hpp"
@@ -38,15 +38,6 @@ constexpr fairway::listen_options wanted{.loopback = loopback::shared_memory};
 
 std::string rendezvous_of(const endpoint& at) {
   return "fairway-loopback-1-" + shm::address_of(at).text();
-}
-
-// Runs `port` until the connect has ended.
-accepted dial_fast(completion_port& port, const endpoint& to) {
-  fairway::connector connecting{port, {.loopback = loopback::shared_memory}};
-  accepted made;
-  connecting.async_connect(to, made.record());
-  pump(port, [&] { return made.done(); });
-  return made;
 }
 
 void send(completion_port& port, fairway::stream& to, std::string_view bytes) {

@@ -2,7 +2,7 @@
 // nonsense into what both share. FAIRWAY_TEST_ROUNDS: how often one dies.
 
 #include "support/child.hpp"
-#include "support/net.hpp"
+#include "support/shared_memory.hpp"
 #include "support/own_network.hpp"
 
 #include <boost/asio/detached.hpp>
@@ -193,25 +193,11 @@ coroutine<void> copy(fairway::stream& from, fairway::stream& to) {
   }
 }
 
-// The mappings of arenas in this process.
-std::vector<std::pair<std::uint64_t*, std::size_t>> arenas_here() {
-  std::vector<std::pair<std::uint64_t*, std::size_t>> found;
-  std::ifstream maps{"/proc/self/maps"};
-  for (std::string line; std::getline(maps, line);) {
-    if (line.find("memfd:fairway-loopback") == std::string::npos) continue;
-    char* after = nullptr;
-    const auto from = std::strtoull(line.c_str(), &after, 16);
-    const auto to = std::strtoull(after + 1, nullptr, 16);
-    found.emplace_back(reinterpret_cast<std::uint64_t*>(from), to - from);
-  }
-  return found;
-}
-
 }  // namespace
 
 TEST_CASE("a peer that is killed at any moment is the end within a second, and nothing is left") {
   completion_port port;
-  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto l = listen_fast(port);
   const endpoint at = l.local_endpoint().value();
   seeded random{3};
   std::size_t descriptors = 0;
@@ -282,7 +268,7 @@ TEST_CASE("a server that is killed at any moment is the end within a second for 
 TEST_CASE("a listener of the same endpoint in another network is neither found nor in the way") {
   completion_port port;
   auto plain = listen(port, endpoint::loopback_v4(0), {});
-  auto fast = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto fast = listen_fast(port);
   int ready[2];
   int end[2];
   REQUIRE(::pipe(ready) == 0);
@@ -310,13 +296,10 @@ TEST_CASE("a listener of the same endpoint in another network is neither found n
   char word = 0;
   const bool there = ::read(ready[0], &word, 1) == 1;
   if (there) {
-    fairway::connector dial{port, {.loopback = loopback::shared_memory}};
     for (auto* l : {&plain, &fast}) {
-      accepted made;
-      dial.async_connect(l->local_endpoint().value(), made.record());
-      auto a = accept(port, *l);
-      pump(port, [&] { return made.done(); });
+      accepted made = dial_fast(port, l->local_endpoint().value());
       REQUIRE(!made.ec);
+      auto a = accept(port, *l);
       say(port, made.value, "hello");
       CHECK(hear(port, a, 5) == "hello");
       say(port, a, "answer");
@@ -343,17 +326,15 @@ TEST_CASE("a listener of the same endpoint in another network is neither found n
 
 TEST_CASE("a relay between two ends that asked leaves both of them TCP, and every byte in place") {
   completion_port port;
-  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto l = listen_fast(port);
   auto between = listen(port, endpoint::loopback_v4(0), {});
-  accepted made;
-  fairway::connector dial{port, {.loopback = loopback::shared_memory}};
-  dial.async_connect(between.local_endpoint().value(), made.record());
+  accepted made = dial_fast(port, between.local_endpoint().value());
   auto relayed = accept(port, between);
   accepted onward;
   fairway::connector plain{port, {}};
   plain.async_connect(l.local_endpoint().value(), onward.record());
   auto a = accept(port, l);
-  pump(port, [&] { return made.done() && onward.done(); });
+  pump(port, [&] { return onward.done(); });
   REQUIRE(!made.ec);
   REQUIRE(!onward.ec);
   asio::co_spawn(port, copy(relayed, onward.value), asio::detached);
@@ -373,7 +354,7 @@ TEST_CASE("a relay between two ends that asked leaves both of them TCP, and ever
 
 TEST_CASE("a peer that scribbles over the segment costs its connections and nothing else") {
   completion_port port;
-  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto l = listen_fast(port);
   const endpoint at = l.local_endpoint().value();
   for (unsigned round = 0; round < 12; ++round) {
     const pid_t child = start_child([&] {
@@ -424,11 +405,7 @@ TEST_CASE("a peer that scribbles over the segment costs its connections and noth
     pump(port, [&] { return ended == 4; });
   }
   // The listener serves others as before.
-  fairway::connector dial{port, {.loopback = loopback::shared_memory}};
-  accepted made;
-  dial.async_connect(at, made.record());
-  pump(port, [&] { return made.done(); });
-  REQUIRE(!made.ec);
+  auto dialled = dialled_fast(port, at);
   auto s = accept(port, l);
   take_part(port, s);
 }

@@ -1,7 +1,7 @@
 // What the fast path has of Windows: named memory that others may have named first, bells on TCP,
 // and a process at the other end that dies.
 
-#include "support/net.hpp"
+#include "support/shared_memory.hpp"
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/write.hpp>
@@ -33,22 +33,7 @@ std::string name_of(const endpoint& e) { return shm::address_of(e).text(); }
 // A port that was free a moment ago.
 endpoint free_endpoint() { return raw_peer::bound(endpoint::loopback_v4(0)).local(); }
 
-struct ends {
-  fairway::stream a;
-  fairway::stream c;
-};
-
-ends connect(completion_port& port, const endpoint& source) {
-  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
-  fairway::connector dial{port, {.source = source, .loopback = loopback::shared_memory}};
-  accepted made;
-  dial.async_connect(l.local_endpoint().value(), made.record());
-  pump(port, [&] { return made.done(); });
-  REQUIRE_MESSAGE(!made.ec, made.ec.message());
-  return {accept(port, l), std::move(made.value)};
-}
-
-void check_tcp_works(completion_port& port, ends& both) {
+void check_tcp_works(completion_port& port, fast_ends& both) {
   outcome put;
   asio::async_write(both.c, asio::buffer("hello", 5), put.record());
   std::array<char, 8> room{};
@@ -164,12 +149,8 @@ TEST_CASE("whoever names the memory of a connection first gets none of it") {
       ::CreateFileMappingA(INVALID_HANDLE_VALUE, nullptr, PAGE_READWRITE, 0,
                            static_cast<DWORD>(usual.total()), taken.c_str());
   REQUIRE(squatted != nullptr);
-  fairway::connector dial{port, {.source = source, .loopback = loopback::shared_memory}};
-  accepted made;
-  dial.async_connect(target, made.record());
-  pump(port, [&] { return made.done(); });
-  REQUIRE_MESSAGE(!made.ec, made.ec.message());
-  ends both{accept(port, l), std::move(made.value)};
+  auto dialled = dialled_fast(port, target, {.source = source});
+  fast_ends both{accept(port, l), std::move(dialled)};
   CHECK(both.c.path_reason() == path_reason::name_taken);
   const path_reason seen = both.a.path_reason();
   // An owner that nobody named is none under Wine, and the same user elsewhere.
@@ -185,12 +166,8 @@ TEST_CASE("a listener whose mark is taken is TCP") {
   const HANDLE squatted = ::CreateEventA(nullptr, TRUE, FALSE, taken.c_str());
   REQUIRE(squatted != nullptr);
   auto l = listen(port, target, {.loopback = loopback::shared_memory});
-  fairway::connector dial{port, {.loopback = loopback::shared_memory}};
-  accepted made;
-  dial.async_connect(target, made.record());
-  pump(port, [&] { return made.done(); });
-  REQUIRE(!made.ec);
-  ends both{accept(port, l), std::move(made.value)};
+  auto dialled = dialled_fast(port, target);
+  fast_ends both{accept(port, l), std::move(dialled)};
   CHECK(both.a.path_reason() == path_reason::name_taken);
   check_tcp_works(port, both);
   ::CloseHandle(squatted);
@@ -198,7 +175,7 @@ TEST_CASE("a listener whose mark is taken is TCP") {
 
 TEST_CASE("a source that the user bound has shared memory as well") {
   completion_port port;
-  auto [a, c] = connect(port, free_endpoint());
+  auto [a, c] = connect_fast(port, port, {.source = free_endpoint()});
   take_part(port, a);
 }
 
@@ -219,12 +196,7 @@ struct acceptor_by_hand {
     const auto mark = shm::system::make_mark(
         "Local\\fairway-loopback-1-listener-" + name_of(target), why);
     REQUIRE(static_cast<bool>(mark));
-    fairway::connector dial{port, {.source = source, .loopback = loopback::shared_memory}};
-    accepted made;
-    dial.async_connect(target, made.record());
-    pump(port, [&] { return made.done(); });
-    REQUIRE_MESSAGE(!made.ec, made.ec.message());
-    c = std::move(made.value);
+    c = dialled_fast(port, target, {.source = source});
     tcp = listening.accept();
     memory = shm::system::open_section(
         "Local\\fairway-loopback-1-" + name_of(source) + "-" + name_of(target), why);

@@ -2,7 +2,7 @@
 // that nothing else differs. tests/net runs over it as well, see FAIRWAY_TEST_PATH.
 
 #include "support/environment.hpp"
-#include "support/net.hpp"
+#include "support/shared_memory.hpp"
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/read.hpp>
@@ -27,11 +27,6 @@ using fairway::path_reason;
 
 namespace {
 
-struct ends {
-  fairway::stream a;  // accepted
-  fairway::stream c;  // connected
-};
-
 fairway::stream dial(completion_port& port, const endpoint& to,
                      loopback policy = loopback::shared_memory) {
   fairway::connector connecting{port, {.loopback = policy}};
@@ -42,12 +37,12 @@ fairway::stream dial(completion_port& port, const endpoint& to,
   return std::move(made.value);
 }
 
-ends connect_both(completion_port& port_a, completion_port& port_c,
-                  const endpoint& local = endpoint::loopback_v4(0),
-                  std::optional<endpoint> to = {}) {
-  auto l = listen(port_a, local, {.loopback = loopback::shared_memory});
+fast_ends connect_both(completion_port& port_a, completion_port& port_c,
+                       const endpoint& local = endpoint::loopback_v4(0),
+                       std::optional<endpoint> to = {}) {
+  auto l = listen_fast(port_a, local);
   const endpoint at = l.local_endpoint().value();
-  auto c = dial(port_c, to ? to->with_port(at.port()) : at);
+  auto c = dialled_fast(port_c, to ? to->with_port(at.port()) : at);
   return {accept(port_a, l), std::move(c)};
 }
 
@@ -105,7 +100,7 @@ TEST_CASE("the bytes before the switch come before the bytes after it") {
 
 TEST_CASE("an end that did not ask gets TCP and not one byte more, on either side") {
   completion_port port;
-  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto l = listen_fast(port);
   auto plain = raw_peer::connect(l.local_endpoint().value());
   auto a = accept(port, l);
   CHECK(a.path() == path::tcp);
@@ -351,7 +346,7 @@ TEST_CASE("short connections use the same memory again and leave nothing behind"
   std::size_t first = 0;
   {
     completion_port port;
-    auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+    auto l = listen_fast(port);
     for (int i = 0; i < 200; ++i) {
       auto c = dial(port, l.local_endpoint().value());
       auto a = accept(port, l);
@@ -375,7 +370,7 @@ TEST_CASE("short connections use the same memory again and leave nothing behind"
 TEST_CASE("a source port comes again only when all have been used") {
   // Else connections that linger get in the way of new ones.
   completion_port port;
-  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto l = listen_fast(port);
   std::set<std::uint16_t> used;
   constexpr std::size_t connections = 600;
   for (std::size_t i = 0; i < connections; ++i) {
@@ -409,14 +404,10 @@ TEST_CASE("beyond the limit of shared memory a connection is TCP, with the reaso
 
 TEST_CASE("rings are as large as the connector wants them, and only a size that can be") {
   completion_port port;
-  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto l = listen_fast(port);
   const endpoint at = l.local_endpoint().value();
   for (const std::size_t bytes : {std::size_t{4096}, std::size_t{1} << 20}) {
-    fairway::connector connecting{
-        port, {.loopback = loopback::shared_memory, .loopback_ring_bytes = bytes}};
-    accepted made;
-    connecting.async_connect(at, made.record());
-    pump(port, [&] { return made.done(); });
+    accepted made = dial_fast(port, at, {.loopback_ring_bytes = bytes});
     REQUIRE(!made.ec);
     auto a = accept(port, l);
     take_part(port, a);
@@ -429,11 +420,7 @@ TEST_CASE("rings are as large as the connector wants them, and only a size that 
   }
   for (const std::size_t bytes : {std::size_t{0}, std::size_t{2048}, std::size_t{5000},
                                   std::size_t{128} << 20}) {
-    fairway::connector connecting{
-        port, {.loopback = loopback::shared_memory, .loopback_ring_bytes = bytes}};
-    accepted made;
-    connecting.async_connect(at, made.record());
-    pump(port, [&] { return made.done(); });
+    accepted made = dial_fast(port, at, {.loopback_ring_bytes = bytes});
     CHECK(made.ec == condition::invalid_argument);
   }
 }
@@ -444,7 +431,7 @@ TEST_CASE("the port counts what became of each connection that asked") {
   };
   completion_port port;
   completion_port other;
-  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto l = listen_fast(port);
   auto c = dial(other, l.local_endpoint().value());
   auto a = accept(port, l);
   take_part(port, a);
@@ -482,7 +469,7 @@ TEST_CASE("a listener opened while its port runs on another thread has a rendezv
   completion_port port;
   auto work = asio::require(port.get_executor(), asio::execution::outstanding_work.tracked);
   std::thread running{[&port] { port.run(); }};
-  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto l = listen_fast(port);
   asio::post(port, asio::use_future([] {})).get();  // the port has looked at what it was told
   std::promise<fairway::stream> got;
   asio::co_spawn(
@@ -512,7 +499,7 @@ TEST_CASE("a listener opened while its port runs on another thread has a rendezv
 TEST_CASE("accepted onto another port than the listener's a stream stays TCP and says so") {
   completion_port port;
   completion_port other;
-  auto l = listen(port, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+  auto l = listen_fast(port);
   auto c = dial(port, l.local_endpoint().value());
   accepted made;
   l.async_accept(other, made.record());

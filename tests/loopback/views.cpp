@@ -4,14 +4,14 @@
 #if defined(__linux__)
 #include "support/child.hpp"
 #endif
-#include "support/net.hpp"
+#include "support/shared_memory.hpp"
 
 #include <boost/asio/detached.hpp>
 
 #include <algorithm>
 #include <array>
 #include <deque>
-#include <fstream>
+#include <cstddef>
 
 #if defined(_WIN32)
 #include <windows.h>
@@ -39,17 +39,12 @@ struct view_pair {
   explicit view_pair(std::size_t ring_bytes = 65536, const fairway::port_options& options = {}) {
     here.emplace(options);
     there.emplace(of_the_peer());
-    listening = listen(*here, endpoint::loopback_v4(0), {.loopback = loopback::shared_memory});
+    listening = listen_fast(*here);
     connect(ring_bytes);
   }
   void connect(std::size_t ring_bytes = 65536) {
-    fairway::connector dial{
-        *there, {.loopback = loopback::shared_memory, .loopback_ring_bytes = ring_bytes}};
-    accepted made;
-    dial.async_connect(listening.local_endpoint().value(), made.record());
-    pump(*there, [&] { return made.done(); });
-    REQUIRE_MESSAGE(!made.ec, made.ec.message());
-    writer = std::move(made.value);
+    writer = dialled_fast(*there, listening.local_endpoint().value(),
+                          {.loopback_ring_bytes = ring_bytes});
     reader = accept(*here, listening);
     take_part(*here, reader);
     say(*here, reader, "!");
@@ -117,16 +112,11 @@ bool is_view(const received& r) {
   MEMORY_BASIC_INFORMATION info{};
   return ::VirtualQuery(r.data(), &info, sizeof info) == sizeof info && info.Type == MEM_MAPPED;
 #else
-  const auto at = reinterpret_cast<std::uintptr_t>(r.data());
-  std::ifstream maps{"/proc/self/maps"};
-  for (std::string line; std::getline(maps, line);) {
-    if (line.find("memfd:fairway-loopback") == std::string::npos) continue;
-    char* after = nullptr;
-    const auto from = std::strtoull(line.c_str(), &after, 16);
-    const auto to = std::strtoull(after + 1, nullptr, 16);
-    if (at >= from && at < to) return true;
-  }
-  return false;
+  const auto arenas = arenas_here();
+  return std::any_of(arenas.begin(), arenas.end(), [&](const auto& arena) {
+    const auto* const from = reinterpret_cast<const std::byte*>(arena.first);
+    return r.data() >= from && r.data() < from + arena.second;
+  });
 #endif
 }
 
@@ -395,10 +385,7 @@ TEST_CASE("a receive that waits for a buffer, with its bytes still in TCP, lets 
   say(*both.there, both.writer, std::string(2000, 'x'));
   const received view = both.receive();
   received copy = both.receive();  // the port's only buffer
-  fairway::connector dial{*both.there, {.loopback = loopback::shared_memory}};
-  accepted made;
-  dial.async_connect(both.listening.local_endpoint().value(), made.record());
-  pump(*both.there, [&] { return made.done(); });
+  accepted made = dial_fast(*both.there, both.listening.local_endpoint().value());
   say(*both.there, made.value, "by TCP");  // it is not accepted yet
   fairway::stream other = accept(*both.here, both.listening);
   received_bytes got;
@@ -415,10 +402,7 @@ TEST_CASE("a receive that waits for a buffer, with its bytes still in TCP, lets 
 
 TEST_CASE("a wait for an error, with bytes still in TCP, lets the port rest") {
   view_pair both;
-  fairway::connector dial{*both.there, {.loopback = loopback::shared_memory}};
-  accepted made;
-  dial.async_connect(both.listening.local_endpoint().value(), made.record());
-  pump(*both.there, [&] { return made.done(); });
+  accepted made = dial_fast(*both.there, both.listening.local_endpoint().value());
   say(*both.there, made.value, "by TCP");
   fairway::stream other = accept(*both.here, both.listening);
   outcome failed;

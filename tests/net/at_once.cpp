@@ -2,6 +2,7 @@
 // need no turn of the port. What they move, how they end, and that others come to their turn.
 
 #include "support/net.hpp"
+#include "support/transfer.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -61,20 +62,7 @@ TEST_CASE("what the kernel takes is written, on epoll without a turn of the port
 TEST_CASE("a write of which the kernel takes a part at once is written whole") {
   completion_port port;
   auto [a, b] = connect_pair(port);
-  std::string large(8 * 1024 * 1024, '\0');
-  for (std::size_t i = 0; i < large.size(); ++i) large[i] = static_cast<char>(i * 31 / 7);
-  std::string got(large.size(), '\0');
-  int ended = 0;
-  fairway::spawn(port, [&]() -> fairway::task<> {
-    CHECK((co_await fairway::async_write(b, asio::buffer(large))).value() == large.size());
-    ++ended;
-  });
-  fairway::spawn(port, [&]() -> fairway::task<> {
-    CHECK((co_await fairway::async_read(a, asio::buffer(got))).value() == got.size());
-    ++ended;
-  });
-  pump(port, [&] { return ended == 2; });
-  CHECK(got == large);
+  transfer_whole(port, b, a, 8 * 1024 * 1024);
 }
 
 TEST_CASE("a coroutine that writes to a peer that is gone gets the error, once it is known") {
