@@ -3,7 +3,6 @@
 #include <boost/asio/ip/address.hpp>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 
 namespace fairway::detail::shm {
@@ -42,12 +41,20 @@ address any_of(const address& a, unsigned family) noexcept {
   return any;
 }
 
+// By hand: a connect that asks writes up to three of them.
 std::string address::text() const {
-  char room[64];
-  std::snprintf(room, sizeof room, "%u-%016llx%016llx-%04x", static_cast<unsigned>(name >> 32),
-                static_cast<unsigned long long>(bytes[0]),
-                static_cast<unsigned long long>(bytes[1]), port());
-  return room;
+  std::string made;
+  const auto put = [&made](std::uint64_t number, unsigned digits) {
+    while (digits-- > 0) made += "0123456789abcdef"[number >> 4 * digits & 15];
+  };
+  made.reserve(39);
+  put(name >> 32, 1);
+  made += '-';
+  put(bytes[0], 16);
+  put(bytes[1], 16);
+  made += '-';
+  put(port(), 4);
+  return made;
 }
 
 // Relaxed: the state of the slot is stored after them and loaded before and after them.

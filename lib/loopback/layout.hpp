@@ -9,7 +9,8 @@
 //   slot       one connection: a slot_header and two rings of `ring_bytes`. Used again and again by
 //              the same two processes; each use has a generation of its own.
 //   link       how the two processes found and checked each other; carries arenas and doorbells
-//              (Linux: an abstract unix socket named by the listening endpoint; Windows has none).
+//              (Linux: an abstract unix socket named by the listening endpoint, and one of
+//              datagrams, the mark, that says to who connects that there is one; Windows has none).
 //   channel    the fast path of one stream: its end of a slot (switch_machine, two rings) and what
 //              waits for it. Belongs to the stream, lives on the stream's port.
 //   service    one a port: the links of the port and the channels that wait, and the polling.

@@ -36,9 +36,16 @@ std::pair<std::shared_ptr<arena>, int> make_arena(const arena_shape& shape, path
 std::shared_ptr<arena> map_arena(int memory, path_reason& why);
 void close_memory(int memory) noexcept;
 
-// --- the rendezvous: an abstract socket with the name of the listening endpoint ---
+// --- the rendezvous: an abstract socket with the name of the listening endpoint, and its mark ---
+// The mark is a datagram socket with the same name that nobody reads. Who connects asks it first:
+// that there is none costs a datagram socket half a microsecond, and ten a new stream socket, which
+// every connect to a program without the fast path would pay for each name.
+struct rendezvous_sockets {
+  int listening = -1;
+  int mark = -1;
+};
 // -1: see `why`.
-int listen_at(const std::string& name, path_reason& why) noexcept;
+rendezvous_sockets listen_at(const std::string& name, path_reason& why) noexcept;
 // A process of the same user that has connected; -1: none waits. Others are turned away.
 int accept_peer(int listening) noexcept;
 int connect_to(const std::string& name, path_reason& why) noexcept;

@@ -20,6 +20,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -198,6 +200,48 @@ TEST_CASE("nonsense at the rendezvous costs nothing and stops nobody else") {
   }
   drain(port);
   CHECK(fairway::loopback_memory() > before);  // of the good connection, for the next ones
+}
+
+TEST_CASE("who has the name of a rendezvous or of its mark first keeps the listener TCP") {
+  for (const int type : {SOCK_SEQPACKET, SOCK_DGRAM}) {
+    CAPTURE(type);
+    completion_port port;
+    const endpoint at = raw_peer::bound(endpoint::loopback_v4(0)).local();  // free a moment ago
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    const std::string text = rendezvous_of(at);
+    text.copy(name.sun_path + 1, text.size());
+    const int taken = ::socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
+    REQUIRE(::bind(taken, reinterpret_cast<const sockaddr*>(&name), size) == 0);
+    auto l = listen(port, at, wanted);
+    accepted made = dial_fast(port, at);
+    REQUIRE(!made.ec);
+    auto a = accept(port, l);
+    CHECK(a.path_reason() == path_reason::name_taken);
+    CHECK(made.value.path_reason() == path_reason::peer_did_not_ask);
+    say(port, made.value, "hello");
+    CHECK(hear(port, a, 5) == "hello");
+    ::close(taken);
+  }
+}
+
+TEST_CASE("a listener leaves neither its name nor its mark behind") {
+  completion_port port;
+  const endpoint at = raw_peer::bound(endpoint::loopback_v4(0)).local();
+  for (int i = 0; i < 3; ++i) {
+    completion_port other;  // knows nothing of the listener before
+    auto l = listen(port, at, wanted);
+    accepted made = dial_fast(other, at);
+    REQUIRE(!made.ec);
+    auto a = accept(port, l);
+    take_part(port, a);
+    l.close();
+    drain(port);
+    path_reason why{};
+    CHECK(shm::system::connect_to(rendezvous_of(at), why) < 0);
+    CHECK(why == path_reason::peer_did_not_ask);
+  }
 }
 
 TEST_CASE("a connector of another user stays TCP") {

@@ -49,12 +49,14 @@ struct rendezvous final : io_attachment {
     destroy = [](io_object& o) noexcept { delete static_cast<rendezvous*>(o.attached); };
   }
   ~rendezvous() {
+    system::close_memory(mark);
     if (entry == nullptr) return;
     entry->of = nullptr;
     drop_object(entry);
   }
   void close() noexcept {
     if (entry != nullptr && entry->core != nullptr) entry->core->close(*entry);
+    system::close_memory(std::exchange(mark, -1));
     for (const auto& l : links) l->refuse_offers();
     open = false;
   }
@@ -68,6 +70,7 @@ struct rendezvous final : io_attachment {
   result<endpoint> local = endpoint{};  // the listener's
   bool any = true;                      // on all addresses: each connection has its own
   door* entry = nullptr;
+  int mark = -1;
   bool open = true;
   std::vector<std::shared_ptr<link>> links;
   offer_book book;
@@ -147,8 +150,9 @@ void open_rendezvous(io_object& listener) noexcept {
     made->local = local;
     made->any = any;
     path_reason why{};
-    const int fd = system::listen_at(name_of(address_of(local.value())), why);
+    const auto [fd, mark] = system::listen_at(name_of(address_of(local.value())), why);
     if (fd < 0) return set_path(listener, path::tcp, why);
+    made->mark = mark;
     made->entry = new (std::nothrow) rendezvous::door{*listener.core, *made, fd};
     if (made->entry == nullptr) {
       system::close_memory(fd);

@@ -35,8 +35,8 @@ socklen_t abstract_name(sockaddr_un& at, const std::string& name) noexcept {
   return static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + size);
 }
 
-int unix_socket() noexcept {
-  return ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+int unix_socket(int type) noexcept {
+  return ::socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 }
 
 path_reason reason_of_socket(int error) noexcept {
@@ -78,18 +78,40 @@ int failed(int fd, path_reason& why) noexcept {
   return -1;
 }
 
+// Asks marks; one for each thread that connects, as long as the thread.
+struct asking_socket {
+  int fd = -1;
+  ~asking_socket() {
+    if (fd >= 0) ::close(fd);
+  }
+};
+
+// False: certainly nobody has bound a mark there.
+bool may_be_marked(const sockaddr_un& at, socklen_t size) noexcept {
+  thread_local asking_socket asking;
+  if (asking.fd < 0) asking.fd = unix_socket(SOCK_DGRAM);
+  return asking.fd < 0 ||
+         ::connect(asking.fd, reinterpret_cast<const sockaddr*>(&at), size) == 0 ||
+         errno != ECONNREFUSED;
+}
+
 }  // namespace
 
-int listen_at(const std::string& name, path_reason& why) noexcept {
-  const int fd = unix_socket();
-  if (fd < 0) return failed(fd, why);
+rendezvous_sockets listen_at(const std::string& name, path_reason& why) noexcept {
   sockaddr_un at{};
   const socklen_t size = abstract_name(at, name);
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&at), size) != 0 ||
-      ::listen(fd, backlog) != 0) {
-    return failed(fd, why);
+  const auto* const named = reinterpret_cast<const sockaddr*>(&at);
+  const int listening = unix_socket(SOCK_SEQPACKET);
+  if (listening < 0 || ::bind(listening, named, size) != 0 || ::listen(listening, backlog) != 0) {
+    return {failed(listening, why), -1};
   }
-  return fd;
+  const int mark = unix_socket(SOCK_DGRAM);
+  if (mark < 0 || ::bind(mark, named, size) != 0) {
+    const int none = failed(mark, why);
+    ::close(listening);
+    return {none, none};
+  }
+  return {listening, mark};
 }
 
 int accept_peer(int listening) noexcept {
@@ -103,10 +125,14 @@ int accept_peer(int listening) noexcept {
 }
 
 int connect_to(const std::string& name, path_reason& why) noexcept {
-  const int fd = unix_socket();
-  if (fd < 0) return failed(fd, why);
   sockaddr_un at{};
   const socklen_t size = abstract_name(at, name);
+  if (!may_be_marked(at, size)) {
+    why = path_reason::peer_did_not_ask;
+    return -1;
+  }
+  const int fd = unix_socket(SOCK_SEQPACKET);
+  if (fd < 0) return failed(fd, why);
   if (::connect(fd, reinterpret_cast<const sockaddr*>(&at), size) != 0) return failed(fd, why);
   if (!same_user(fd)) {
     why = path_reason::other_user;

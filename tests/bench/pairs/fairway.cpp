@@ -174,13 +174,14 @@ struct client {
       co_await round_trip(first);
       note(first);
     }
+    const auto& to = plan.work == "stranger" ? plain : server;
     std::vector<std::uint64_t> all, others;
     bench::histogram plain_times;
     const auto entries = port.statistics().kernel_entries;
     found.begin();
     const bench::limit time{plan};
     while (!time.reached(found.messages, 1)) {
-      all.push_back(co_await one_connect(server, policy(plan)));
+      all.push_back(co_await one_connect(to, policy(plan)));
       found.times.record(all.back());
       ++found.messages;
       if (plan.transport != "memory" || found.messages % in_turn != 0) continue;
@@ -217,7 +218,7 @@ struct client {
   fairway::task<> measure() {
     if (plan.work == "one_way") {
       co_await one_way();
-    } else if (plan.work == "connect") {
+    } else if (plan.work == "connect" || plan.work == "stranger") {
       co_await connects();
     } else {
       co_await round_trips();

@@ -1,13 +1,14 @@
 // Two processes of one library with itself, for what no common load generator can speak: messages
 // of ZeroMQ, shared memory, unix-domain sockets, the fast path. The parent is the client.
 //
-//   PAIR --transport NAME --work round_trip|parked|one_way|connect [--size BYTES] [--seconds S]
+//   PAIR --transport NAME --work round_trip|parked|one_way|connect|... [--size BYTES] [--seconds S]
 //        [--count N] [--server-core N] [--client-core N]
 //
 // round_trip  one message there and back, again and again; every byte is compared
 // parked      the same with 2 ms of sleep between, so that both ends have to be woken
 // one_way     messages in one direction; at the end the server answers how many bytes it took
 // connect     connect and close, a connection at a time
+// stranger    the same to a listener without the fast path (Fairway only)
 // idle        a second of doing nothing after some round trips (Fairway only)
 // With --count, so many round trips or connections and no time: for counting system calls.
 #pragma once

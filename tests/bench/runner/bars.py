@@ -142,6 +142,8 @@ def loopback_bars(bars):
                "")
     bars.value(section, "connect + accept, second and later of a process pair", "connect", us,
                "to_plain", 1.25, "of plain TCP, in turn with it")
+    bars.value(section, "connect with the option to a peer without the fast path", "stranger", us,
+               "to_plain", 1.2, "of plain TCP, in turn with it")
     tenths_bar(bars, section, "connect + accept, flat over 40,000: the worst tenth", us)
     bars.value(section, "idle connection: wake-ups in a second", "rest", us, "idle_wakes", 0, "")
     bars.value(section, "idle connection: CPU in a second", "rest", us, "idle_cpu_us", 0, "µs")
