@@ -169,7 +169,7 @@ TEST_CASE("a coroutine gets the end, and errors of the codec, behind the message
 TEST_CASE("a coroutine's write that lends goes on from where it looked, and its bytes leave once") {
   completion_port port;
   auto [a, b] = memory_stream::pair(port, {.capacity = 1000});
-  framed writer{std::move(a), length_prefix_codec<>{}, {.write_high_bytes = 4096}};
+  framed writer{std::move(a), length_prefix_codec<>{}};
   const std::string big(50'000, 'b');
   int wrote = 0;
   fairway::spawn(port, [&]() -> fairway::task<> {
@@ -233,74 +233,76 @@ TEST_CASE("a cancelled coroutine's call that would go on at once takes no messag
   CHECK(left.value().value() == "two");
 }
 
-TEST_CASE("a small answer that cannot be sent is told by whatever comes next") {
-  for (const bool flush : {true, false}) {
-    CAPTURE(flush);
-    completion_port port;
-    auto [stream, peer] = connect_peer(port);
-    framed lines{std::move(stream), line_codec<>{}};
-    peer.reset();
-    error_code write, read;
-    int sent = 0;
-    bool ended = false;
-    fairway::spawn(port, [&]() -> fairway::task<> {
-      // The first ones may leave before the reset has come.
-      while (!write) {
-        const auto put = co_await lines.async_write("answer");
-        if (put) ++sent;
-        if (!put) write = put.error();
-        if (!put || !flush) continue;
-        const auto left = co_await lines.async_flush();
-        if (!left) write = left.error();
-      }
-      const auto again = co_await lines.async_write("more");
-      CHECK(again.error() == write);
-      const auto left = co_await lines.async_flush();
-      CHECK(left.error() == write);
-      CHECK(lines.try_write("more").error() == write);
-      CHECK(lines.queued_bytes() == 0);
-      const auto got = co_await lines.async_read();
-      read = got ? error_code{} : got.error();
-      ended = true;
-    });
-    pump(port, [&] { return ended; });
-    CHECK(sent >= 0);
-    CHECK(write == condition::reset);
-    CHECK((read == condition::reset || read == condition::eof));
-    CHECK(lines.is_open());
-  }
-}
+namespace {
 
-TEST_CASE("a read that sends the answers before it and fails to ends, and so does the next write") {
+// A peer that has gone with a reset, of which the stream knows.
+struct gone_peer {
+  explicit gone_peer(completion_port& port) : half{connect_peer(port)} {
+    ending known;
+    half.peer.reset();
+    half.stream.async_wait(fairway::wait_kind::read, known.record());
+    pump(port, [&] { return known.done(); });
+  }
+  half_pair half;
+};
+
+}  // namespace
+
+TEST_CASE("a small answer that cannot be sent is told by the flush behind it, and ever after") {
   completion_port port;
-  auto [stream, peer] = connect_peer(port);
-  framed lines{std::move(stream), line_codec<>{}};
-  error_code read, write;
+  gone_peer gone{port};
+  framed lines{std::move(gone.half.stream), line_codec<>{}};
   bool ended = false;
-  peer.write("ask\n");
   fairway::spawn(port, [&]() -> fairway::task<> {
-    const auto asked = co_await lines.async_read();
-    CHECK(asked.value() == "ask");
-    peer.reset();
-    // Queued, and sent by the read below.
-    CHECK(lines.try_write("answer"));
-    for (;;) {
-      const auto got = co_await lines.async_read();
-      if (!got) {
-        read = got.error();
-        break;
-      }
-    }
-    // What the kernel said may have gone with the read's report of it.
-    while (!write) {
-      const auto put = co_await lines.async_write("answer");
-      const auto left = co_await lines.async_flush();
-      write = !put ? put.error() : !left ? left.error() : error_code{};
-    }
+    CHECK(co_await lines.async_write("answer"));
+    const auto left = co_await lines.async_flush();
+    CHECK(left.error() == condition::reset);
+    const auto again = co_await lines.async_write("more");
+    CHECK(again.error() == left.error());
+    const auto flushed = co_await lines.async_flush();
+    CHECK(flushed.error() == left.error());
+    CHECK(lines.try_write("more").error() == left.error());
+    CHECK(lines.queued_bytes() == 0);
+    CHECK(lines.is_open());
     ended = true;
   });
   pump(port, [&] { return ended; });
-  CHECK((read == condition::reset || read == condition::eof));
-  CHECK(write == condition::reset);
-  CHECK(lines.queued_bytes() == 0);
+}
+
+TEST_CASE("a small answer that the next read cannot send ends reading, and is told by a flush") {
+  completion_port port;
+  auto [stream, peer] = connect_peer(port);
+  framed lines{std::move(stream), line_codec<>{}};
+  bool asked = false;
+  bool go_on = false;
+  bool ended = false;
+  peer.write("ask\n");
+  fairway::timer pause{port};
+  pause.expires_after(std::chrono::hours{1});
+  fairway::spawn(port, [&]() -> fairway::task<> {
+    const auto first = co_await lines.async_read();
+    CHECK(first.value() == "ask");
+    asked = true;
+    (void)co_await pause.async_wait();
+    CHECK(go_on);
+    CHECK(lines.try_write("answer"));
+    const auto next = co_await lines.async_read();
+    REQUIRE(!next);
+    CHECK((next.error() == condition::reset || next.error() == condition::eof));
+    // The send may have been on its way when the read ended, but it is known by the end of this.
+    const auto left = co_await lines.async_flush();
+    CHECK(left.error() == condition::reset);
+    const auto again = co_await lines.async_write("more");
+    CHECK(again.error() == left.error());
+    CHECK(lines.queued_bytes() == 0);
+    ended = true;
+  });
+  pump(port, [&] { return asked; });
+  peer.reset();
+  ending known;
+  lines.stream().async_wait(fairway::wait_kind::read, known.record());
+  pump(port, [&] { return known.done(); });
+  go_on = true;
+  pause.cancel();
+  pump(port, [&] { return ended; });
 }
