@@ -122,9 +122,12 @@ class port_core : public owner_side {
   bool may_go_on() const noexcept {
     return running_here() && steps_left_ != 0 && hops_.empty() && !shutting_down_;
   }
-  void went_on() noexcept {
+  void take_step() noexcept {
     --steps_left_;
     ++handlers_since_look_;
+  }
+  void went_on() noexcept {  // by what would have been an operation
+    take_step();
     counts_.submissions.add();
     counts_.completions.add();
     counts_.inline_completions.add();

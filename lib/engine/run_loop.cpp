@@ -1,6 +1,8 @@
 #include "engine/port_core.hpp"
 #include "engine/processor_pause.hpp"
 
+#include <fairway/engine/detail/step.hpp>
+
 #include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/post.hpp>
 
@@ -176,6 +178,13 @@ std::size_t port_core::loop(std::size_t handlers_max, time_point until, patience
     looked = true;
   }
   return count;
+}
+
+bool take_step(completion_port& port) noexcept {
+  port_core& core = core_of(port);
+  if (!core.may_go_on()) return false;
+  core.take_step();
+  return true;
 }
 
 bool port_core::run_ready_one() {

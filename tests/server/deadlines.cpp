@@ -298,3 +298,57 @@ TEST_CASE("a drain tells a crowd a few a turn, and cuts it whole at its deadline
   CHECK(report.value.cut.size() == count);
   CHECK(report.value.finished.empty());
 }
+
+TEST_CASE("a drain's last cut takes a few a turn, and others are served between") {
+  const std::size_t count = 200;
+  std::vector<fairway::connection*> crowd;
+  served s{[&](fairway::connection& c) -> fairway::task<> {
+    fairway::timer hour{c.port(), 1h};
+    char byte = 0;
+    (void)co_await c.stream().async_read_some(asio::buffer(&byte, 1));
+    crowd.push_back(&c);
+    (void)co_await hour.async_wait();
+  }};
+  const auto cut_so_far = [&] {
+    return static_cast<std::size_t>(std::ranges::count_if(crowd, [](fairway::connection* c) {
+      return c->reason() == cut_by_drain && !c->stream().is_open();
+    }));
+  };
+  std::vector<raw_peer> peers;
+  for (std::size_t i = 0; i < count; ++i) {
+    peers.push_back(s.connect());
+    peers.back().write("x");
+  }
+  pump(s.port, [&] { return crowd.size() == count; });
+  auto other = connect_peer(s.port);
+  std::size_t cut_when_served = 0;
+  char byte = 0;
+  bool was_served = false;
+  other.stream.async_read_some(asio::buffer(&byte, 1), [&](error_code ec, std::size_t) {
+    was_served = !ec;
+    cut_when_served = cut_so_far();
+  });
+  delivered<fairway::drain_report> report;
+  s.server->async_drain(10s, report.record());
+  s.settle();
+  CHECK(cut_so_far() == 0);
+  s.clock.advance(10s);
+  std::size_t most = 0;
+  std::size_t parts = 0;
+  for (std::size_t before = 0; before < count;) {
+    REQUIRE(s.port.run_one_for(patience) == 1);
+    const std::size_t after = cut_so_far();
+    if (before == 0 && after != 0) other.peer.write("y");
+    if (after != before) ++parts;
+    most = std::max(most, after - before);
+    before = after;
+  }
+  CHECK(most <= crowd_step_max);
+  CHECK(parts >= count / crowd_step_max);
+  pump(s.port, [&] { return was_served && report.done(); });
+  CHECK(cut_when_served < count);
+  CHECK(report.value.open_at_start == count);
+  CHECK(report.value.cut.size() == count);
+  s.advance(1h);
+  CHECK(s.open() == 0);
+}

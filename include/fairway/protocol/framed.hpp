@@ -18,12 +18,17 @@
 // `error::frame_truncated` unless the codec knows better. Closed: bad descriptor.
 // Cancellation and lifetime: see the class. In flight: one read, any number of writes (sent in the
 // order of the calls) and flushes.
+// A coroutine that awaits a call without a token goes on at once, without a turn through the port's
+// queue, when the message has arrived whole, there is room for its own or nothing is left to flush:
+// so many times a handler, each counted in the port's `handlers_per_turn`. No other handler is ever
+// called inside the call that it was given to.
 // Threads: the stream's executor; asynchronous calls also from elsewhere (a post each) when the
 // stream is Fairway's or on an `io_context`. Calls must not overlap.
 #pragma once
 
 #include <fairway/io.hpp>
 #include <fairway/protocol/codec.hpp>
+#include <fairway/protocol/detail/framed_at_once.hpp>
 #include <fairway/protocol/detail/framed_initiate.hpp>
 #include <fairway/protocol/detail/framed_state.hpp>
 #include <fairway/protocol/framed_options.hpp>
@@ -86,6 +91,9 @@ class framed {
   /// Lifetime: what the message refers to is valid until the next read begins.
   template <class Token = token>
   auto async_read(Token&& t = token{}) {
+    if constexpr (at_once<Token>) {
+      if (detail::answers_read(*state_)) return detail::read_at_once(state_);
+    }
     return boost::asio::async_initiate<Token, void(boost::system::error_code, message)>(
         detail::initiate_read<state>{state_}, t);
   }
@@ -105,9 +113,7 @@ class framed {
   template <class Message, class Token = token>
     requires encodes<Codec, std::remove_cvref_t<Message>>
   auto async_write(Message&& m, Token&& t = token{}) {
-    return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-        detail::initiate_write<state>{state_}, t,
-        detail::one_message_of<Codec>(state_->codec, std::forward<Message>(m)));
+    return start_write(detail::one_message_of<Codec>(state_->codec, std::forward<Message>(m)), t);
   }
 
   /// Queues a message without waiting; always copied.
@@ -123,16 +129,14 @@ class framed {
   /// Lifetime: as async_write, for the range and its elements.
   template <class Range, class Token = token>
   auto async_write_all(Range&& messages, Token&& t = token{}) {
-    return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-        detail::initiate_write<state>{state_}, t,
-        detail::many_messages_of<Codec>(state_->codec, std::forward<Range>(messages)));
+    return start_write(
+        detail::many_messages_of<Codec>(state_->codec, std::forward<Range>(messages)), t);
   }
 
   /// Completes when everything that was queued before has been taken by the stream.
   template <class Token = token>
   auto async_flush(Token&& t = token{}) {
-    return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
-        detail::initiate_write<state>{state_}, t, detail::no_message{});
+    return start_write(detail::no_message{}, t);
   }
 
   /// Closes the stream. Operations in flight end with operation aborted; what was queued and not
@@ -140,6 +144,21 @@ class framed {
   void close() { state_->close(); }
 
  private:
+  template <class Token>
+  static constexpr bool at_once =
+      detail::goes_on_at_once<state> && std::is_same_v<std::decay_t<Token>, token>;
+
+  template <class Source, class Token>
+  auto start_write(Source source, Token& t) {
+    if constexpr (at_once<Token>) {
+      if (detail::answers_write(*state_)) {
+        return detail::write_at_once(state_, std::move(source));
+      }
+    }
+    return boost::asio::async_initiate<Token, void(boost::system::error_code)>(
+        detail::initiate_write<state>{state_}, t, detail::call_of(std::move(source)));
+  }
+
   std::shared_ptr<state> state_;  // null: moved from
 };
 

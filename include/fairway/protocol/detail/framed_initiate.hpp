@@ -45,12 +45,13 @@ struct cancel_framed {
   }
 };
 
-// Runs `begin(handler, ticket, slot_is_here)` on the stream's executor.
+// Runs `begin(state, executor, handler, ticket, slot_is_here)` on the stream's executor.
 template <class State, class Handler, class Begin>
 void begin_there(const std::shared_ptr<State>& state, Handler&& given, Begin begin) {
   std::decay_t<Handler> handler(std::forward<Handler>(given));
-  if (runs_here(state->executor())) {
-    begin(*state, handler, state->next_ticket(), true);
+  const auto io = state->executor();
+  if (runs_here(io)) {
+    begin(*state, io, handler, state->next_ticket(), true);
     return;
   }
   const std::uint64_t ticket = state->next_ticket();
@@ -61,12 +62,12 @@ void begin_there(const std::shared_ptr<State>& state, Handler&& given, Begin beg
     slot.template emplace<cancel_framed<State>>(
         cancel_framed<State>{state, ticket, Begin::reads, early});
   }
-  boost::asio::post(state->executor(), [state, handler = std::move(handler), ticket, early,
-                                        begin = std::move(begin)]() mutable {
+  boost::asio::post(io, [state, io, handler = std::move(handler), ticket, early,
+                         begin = std::move(begin)]() mutable {
     if (early && early->load(std::memory_order_acquire)) {
-      begin.refuse(*state, handler, boost::asio::error::operation_aborted);
+      begin.refuse(*state, io, handler, boost::asio::error::operation_aborted);
     } else {
-      begin(*state, handler, ticket, false);
+      begin(*state, io, handler, ticket, false);
     }
   });
 }
@@ -82,30 +83,31 @@ void fill_slot(State& state, Handler& handler, std::uint64_t ticket, bool read) 
 
 struct begin_read {
   static constexpr bool reads = true;
+  bool looked = false;  // there is no whole message
 
-  template <class State, class Handler>
-  static void refuse(State& state, Handler& handler, error_code ec) {
-    post_completion(state.executor(), std::move(handler), ec, typename State::message{});
+  template <class State, class Executor, class Handler>
+  static void refuse(State&, const Executor& io, Handler& handler, error_code ec) {
+    post_completion(io, std::move(handler), ec, typename State::message{});
   }
 
-  template <class State, class Handler>
-  void operator()(State& state, Handler& handler, std::uint64_t ticket, bool here) const {
+  template <class State, class Executor, class Handler>
+  void operator()(State& state, const Executor& io, Handler& handler, std::uint64_t ticket,
+                  bool here) const {
     if (state.reading()) {
-      refuse(state, handler, boost::asio::error::in_progress);
+      refuse(state, io, handler, boost::asio::error::in_progress);
       return;
     }
-    auto got = state.take();
+    using taken = decltype(state.take());
+    auto got = looked ? taken{typename taken::value_type{}} : state.take();
     if (!got) {
-      refuse(state, handler, got.error());
+      refuse(state, io, handler, got.error());
     } else if (got.value()) {
-      post_completion(state.executor(), std::move(handler), error_code{},
-                      std::move(*got.value()));
+      post_completion(io, std::move(handler), error_code{}, std::move(*got.value()));
     } else {
-      state.join_context_of(state.executor());
+      state.join_context_of(io);
       if (here) fill_slot(state, handler, ticket, true);
       state.wait_for_message(
-          State::reader::make(state.executor(), std::move(handler), here, &state.reader_memory),
-          ticket);
+          State::reader::make(io, std::move(handler), here, &state.reader_memory), ticket);
     }
   }
 };
@@ -116,10 +118,11 @@ struct initiate_read {
   executor_type get_executor() const { return state->executor(); }
 
   std::shared_ptr<State> state;
+  bool looked = false;
 
   template <class Handler>
   void operator()(Handler&& handler) const {
-    begin_there(state, std::forward<Handler>(handler), begin_read{});
+    begin_there(state, std::forward<Handler>(handler), begin_read{looked});
   }
 };
 
@@ -127,27 +130,28 @@ template <class Source>
 struct begin_write {
   static constexpr bool reads = false;
   Source source;
+  encoding how = {};
+  bool begun = false;  // `how` far it has come, and it is not over
 
-  template <class State, class Handler>
-  static void refuse(State& state, Handler& handler, error_code ec) {
-    post_completion(state.executor(), std::move(handler), ec);
+  template <class State, class Executor, class Handler>
+  static void refuse(State&, const Executor& io, Handler& handler, error_code ec) {
+    post_completion(io, std::move(handler), ec);
   }
 
-  template <class State, class Handler>
-  void operator()(State& state, Handler& handler, std::uint64_t ticket, bool here) {
-    if (state.closed()) {
-      refuse(state, handler, boost::asio::error::bad_descriptor);
+  template <class State, class Executor, class Handler>
+  void operator()(State& state, const Executor& io, Handler& handler, std::uint64_t ticket,
+                  bool here) {
+    if (!begun && state.closed()) {
+      refuse(state, io, handler, boost::asio::error::bad_descriptor);
       return;
     }
-    encoding how;
-    if (state.out.begin(source, how)) {
-      refuse(state, handler, how.ec);
+    if (!begun && state.out.begin(source, how)) {
+      refuse(state, io, handler, how.ec);
     } else {
-      state.join_context_of(state.executor());
+      state.join_context_of(io);
       if (here) fill_slot(state, handler, ticket, false);
       state.out.wait(std::move(source), how,
-                     completion<error_code>::make(state.executor(), std::move(handler), here),
-                     ticket);
+                     completion<error_code>::make(io, std::move(handler), here), ticket);
     }
     if (how.waits || how.lends) {
       state.send_now();
@@ -165,11 +169,15 @@ struct initiate_write {
   std::shared_ptr<State> state;
 
   template <class Handler, class Source>
-  void operator()(Handler&& handler, Source&& source) const {
-    begin_there(state, std::forward<Handler>(handler),
-                begin_write<std::decay_t<Source>>{std::forward<Source>(source)});
+  void operator()(Handler&& handler, begin_write<Source> call) const {
+    begin_there(state, std::forward<Handler>(handler), std::move(call));
   }
 };
+
+template <class Source>
+begin_write<Source> call_of(Source source) {
+  return {std::move(source)};
+}
 
 template <class Codec, class Message>
 auto one_message_of(Codec& codec, Message&& m) {

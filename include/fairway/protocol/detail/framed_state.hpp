@@ -67,6 +67,10 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
   }
 
   bool reading() const noexcept { return static_cast<bool>(reader_); }
+  // False: `take` gives nothing, or somebody waits.
+  bool may_have_message() const noexcept {
+    return !reader_ && (!in.empty() || ended_ || closed_ || read_error_);
+  }
 
   // Preconditions: nobody waits, and `take` gave nothing.
   void wait_for_message(reader done, std::uint64_t ticket) {
