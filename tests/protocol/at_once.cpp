@@ -5,7 +5,6 @@
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/experimental/awaitable_operators.hpp>
 
 #include <string>
 
@@ -124,7 +123,6 @@ TEST_CASE("a read that is made and never awaited takes no message") {
   write_peer(port, peer, "one\ntwo\nthree\n");
   bool ended = false;
   fairway::spawn(port, [&r = reader, &ended]() -> fairway::task<> {
-    using namespace boost::asio::experimental::awaitable_operators;
     auto one = co_await r.async_read();
     CHECK(one.value() == "one");
     { auto dropped = r.async_read(); }

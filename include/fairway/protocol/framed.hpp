@@ -18,10 +18,8 @@
 // `error::frame_truncated` unless the codec knows better. Closed: bad descriptor.
 // Cancellation and lifetime: see the class. In flight: one read, any number of writes (sent in the
 // order of the calls) and flushes.
-// A coroutine that awaits a call without a token goes on at once, without a turn through the port's
-// queue, when the message has arrived whole, there is room for its own or nothing is left to flush:
-// so many times a handler, each counted in the port's `handlers_per_turn`. No other handler is ever
-// called inside the call that it was given to.
+// A coroutine's call without a token goes on at once where nothing has to wait, so often a handler;
+// every other handler comes through the port's queue.
 // Threads: the stream's executor; asynchronous calls also from elsewhere (a post each) when the
 // stream is Fairway's or on an `io_context`. Calls must not overlap.
 #pragma once

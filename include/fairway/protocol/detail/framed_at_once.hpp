@@ -1,10 +1,10 @@
 // Calls of a coroutine that framed answers from what it has: a message that has arrived whole, room
 // for one more, a flush of what the kernel takes at once.
 //
-// The default token's functions are these coroutines where that is likely, and else use_awaitable's,
-// which costs less when it waits. They look first, on the port's thread, and begin a call for what
-// has to wait or comes after so many of these in one handler. Both are lazy: what looks likely when
-// the function is called is only a guess, and nothing happens before the task is awaited.
+// The default token's functions are these coroutines where that is likely, and else those of
+// use_awaitable, which cost less when they wait. They look first, on the port's thread, and begin a
+// call for what has to wait or comes after so many of these in one handler. Both are lazy: what is
+// likely when the function is called is a guess, and nothing happens before the task is awaited.
 //
 // Threads and lifetime: as the functions of framed.
 #pragma once
