@@ -16,12 +16,11 @@
 set -u
 
 top=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
-cd "$top" || exit 1
-
 if [ "${1:-}" = --compare ]; then
   shift
   exec python3 -B "$top/tests/bench/runner/compare.py" "$@"
 fi
+cd "$top" || exit 1
 
 build=yes
 wine=yes
