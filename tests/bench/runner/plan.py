@@ -87,6 +87,8 @@ class Work:
     counted: tuple = (False, False) # with passes that count system calls and allocations
     alone: bool = False             # one server at a time
     smoke: list = field(default_factory=list)  # replaces some words in a smoke
+    entries: dict = field(default_factory=dict)  # what a run has found: contender -> figures
+    spent: float = 0                # seconds that it took
 
     def lower_is_better(self):
         return not self.figure.endswith("per_second")

@@ -179,12 +179,12 @@ compares every byte and reads the server's CPU clock and its own at both ends of
 (the kernel brings the clock of a server that runs up to date at its ticks, some milliseconds apart,
 so turns are many whole ticks long). All servers of a table are alive at once and take turns (A B C,
 C B A, ...); whose turn it is not sleeps. That is a sitting; for the next one servers are started
-afresh. Pairs of processes take turns in rounds, afresh each time. Figures are medians; times are
-those of all turns; a ratio is the median of the ratios of each turn to the same turn of the first
-contender, so that a machine which is slower for a while is slower for both; how far the ratios of
-sittings are apart is what another run can differ by. The share of user and system time is sampled
-by the kernel. System calls are counted by strace, allocations by a preloaded counter, each in a
-pass of its own."""
+afresh, and the sittings of a table are spread over the whole run. Pairs of processes take turns in
+rounds, afresh each time. Figures are medians; times are those of all turns; a ratio is the median
+of the ratios of each turn to the same turn of the first contender, so that a machine which is
+slower for a while is slower for both; how far the ratios of sittings are apart is what another run
+can differ by. The share of user and system time is sampled by the kernel. System calls are counted
+by strace, allocations by a preloaded counter, each in a pass of its own."""
 
 
 def write(results, folder):
