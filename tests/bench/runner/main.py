@@ -2,6 +2,7 @@
 
 main.py [--quick] [--only NAME] [--smoke] [--list] [--build FOLDER] [--windows FOLDER]
         [--out FOLDER]
+compare.py tells how far two of them are apart.
 """
 
 import argparse
@@ -30,7 +31,9 @@ SECONDS_MAX = {"smoke": 230, "quick": 255, "full": 25 * 60}
 
 def parse():
     top = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
-    words = argparse.ArgumentParser(prog="run.sh")
+    words = argparse.ArgumentParser(
+        prog="run.sh", epilog="run.sh --compare A.json B.json: how far server-CPU ratios of two "
+                              "reports are apart; the exit status is 0 when all are within 5 %")
     words.add_argument("--quick", action="store_true",
                        help="within 5 minutes: fewer and shorter rounds")
     words.add_argument("--smoke", action="store_true",
