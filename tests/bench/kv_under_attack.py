@@ -1,30 +1,38 @@
 #!/usr/bin/env python3
-"""kv_server while hostile clients hold on to it: kv_under_attack.py KV_SERVER [--engine NAME] ...
+"""kv_server while hostile clients hold on to it:
+kv_under_attack.py KV_SERVER BENCH_LOAD [--engine NAME] ...
 
 A thousand connections of five kinds: silent, one header byte a second, the largest frame declared
 and nothing sent, answers asked for and never read, and (as many every second) reset at once. They
-come within --ramp seconds; who is cut comes again, so that the attack stays whole. Meanwhile
-well-behaved clients ask once every few milliseconds. Prints their latency without and with the
-attack in turn, the time for which each kind was let in, and the server's memory. The server has a
-core of its own where there are two; the attackers give way to the clients at once (SCHED_IDLE,
-sched(7)), for what is measured is the server.
+come within --ramp seconds; who is cut comes again, so that the attack stays whole.
+
+Meanwhile well-behaved clients ask as fast as they are answered. They are the load generator of the
+benchmarks (the target `bench`), since a client in Python is late by more than a server is. A round
+is quiet, decoy, attack, quiet; its ratios are to the mean of its own quiet times. The decoy is the
+same attack on another kv_server that shares the clients' core: what it costs the clients is the
+machine's doing and not the server's. Prints p99 of each second of the attack too (when they come,
+when they are cut and come again), the time for which each kind was let in, and the server's memory.
+
+The server has a core of its own where there are two; the attackers give way to the clients at once
+(SCHED_IDLE, sched(7)). `resets` tells whether they got enough time for a whole attack.
 """
 import argparse
 import collections
+import json
 import multiprocessing
 import os
 import re
 import select
 import signal
 import socket
+import statistics
 import struct
 import subprocess
 import sys
 import time
 
-PING = b'*1\r\n$4\r\nPING\r\n'
-PONG = b'+PONG\r\n'
 LARGE = 100_000
+KINDS = ('silent', 'drip', 'huge', 'deaf')
 
 
 def connect(port):
@@ -33,39 +41,11 @@ def connect(port):
     return peer
 
 
-def ask(peer):
-    peer.sendall(PING)
-    got = b''
-    while len(got) < len(PONG):
-        part = peer.recv(64)
-        if not part:
-            raise ConnectionError('a well-behaved client was cut')
-        got += part
-    assert got == PONG, got
-
-
-def clients(port, count, pause, pipe):
-    """Well-behaved ones: (when, seconds) of each request until told to stop."""
-    peers = [connect(port) for _ in range(count)]
-    for peer in peers:
-        ask(peer)
-    pipe.send('ready')
-    taken = []
-    while not pipe.poll():
-        for peer in peers:
-            begun = time.perf_counter()
-            ask(peer)
-            taken.append((begun, time.perf_counter() - begun))
-            time.sleep(pause)
-    pipe.recv()
-    pipe.send(taken)
-
-
 class Crowd:
     """One kind for each method; a member is (kind, when it came, socket)."""
 
-    def __init__(self, port, each, ramp):
-        self.port, self.each, self.ramp = port, each, ramp
+    def __init__(self, port, each, ramp, kinds):
+        self.port, self.each, self.ramp, self.kinds = port, each, ramp, kinds
         self.members = {}
         self.drips = collections.deque()  # (when the next byte is due, descriptor)
         self.watch = select.epoll()
@@ -133,8 +113,10 @@ class Crowd:
                 pass  # it was cut, and the watch tells
 
     def run(self, pipe):
-        coming = collections.deque(('silent', 'drip', 'huge', 'deaf') * self.each)
+        coming = collections.deque([kind for kind in KINDS if kind in self.kinds] * self.each)
         whole = len(coming)
+        if not coming:
+            pipe.send(0)
         begun = time.perf_counter()
         resets = 0
         while not pipe.poll():
@@ -145,7 +127,7 @@ class Crowd:
                 self.enter(coming.popleft())
                 if not coming:
                     pipe.send(len(self.members))
-            while resets < (now - begun) * self.each:
+            while 'reset' in self.kinds and resets < (now - begun) * self.each:
                 self.reset()
                 resets += 1
             self.drip_on(now)
@@ -154,12 +136,12 @@ class Crowd:
             peer.close()
 
 
-def attackers(port, each, ramp, pipe):
+def attackers(port, each, ramp, kinds, pipe):
     if hasattr(os, 'SCHED_IDLE'):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     else:
         os.nice(10)
-    Crowd(port, each, ramp).run(pipe)
+    Crowd(port, each, ramp, kinds).run(pipe)
 
 
 def started(target, *words):
@@ -175,84 +157,120 @@ def told(pipe, seconds):
     return pipe.recv()
 
 
-def quantile(values, share):
-    ordered = sorted(values)
-    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] * 1e6
-
-
 def memory_kib(pid):
     with open(f'/proc/{pid}/status', encoding='ascii') as status:
         return int(re.search(r'VmRSS:\s+(\d+)', status.read()).group(1))
 
 
-def line(what, taken):
-    values = [seconds for _, seconds in taken]
-    print(f'{what:24} {len(values):7} requests, p50 {quantile(values, 0.5):6.0f}'
-          f' p99 {quantile(values, 0.99):6.0f} p99.9 {quantile(values, 0.999):6.0f}'
-          f' longest {max(values) * 1e6:6.0f} us', flush=True)
-    return quantile(values, 0.99)
+class Server:
+    """A kv_server on a core, with the answer that the deaf ask for."""
+
+    def __init__(self, options, core):
+        self.process = subprocess.Popen(
+            [options.server, '--listen', '127.0.0.1:0', '--engine', options.engine],
+            stdout=subprocess.PIPE, text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}))
+        self.port = int(self.process.stdout.readline().rsplit(':', 1)[1])
+        with connect(self.port) as peer:
+            value = b'x' * LARGE
+            peer.sendall(b'*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n$%d\r\n%s\r\n' % (LARGE, value))
+            assert peer.recv(5) == b'+OK\r\n'
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+
+def clients(options, server, seconds):
+    """Well-behaved ones for so many seconds, each of them a turn: what the load generator says."""
+    load = subprocess.Popen(
+        [options.load, '--connect', f'127.0.0.1:{server.port}', '--pid', str(server.process.pid),
+         '--work', 'redis_ping', '--connections', str(options.clients), '--warm', '0',
+         '--turns', str(seconds)], stdout=subprocess.PIPE, text=True)
+    largest = 0
+    while load.poll() is None and select.select([load.stdout], [], [], 0.2)[0] == []:
+        largest = max(largest, memory_kib(server.process.pid))
+    found = json.loads(load.communicate()[0])['servers'][0]
+    if found['errors'] or found['mismatches']:
+        sys.exit(f"kv_under_attack: a well-behaved client: {found['first_error']}")
+    return {**found, 'largest': largest}
+
+
+def line(what, found):
+    requests = sum(turn['requests'] for turn in found['rounds'])
+    busy = sum(turn['server_busy'] for turn in found['rounds']) / len(found['rounds'])
+    print(f'{what:16} {requests:8} requests, p50 {found["p50_us"]:5.0f} p99 {found["p99_us"]:6.0f}'
+          f' p99.9 {found["p999_us"]:6.0f} longest {found["max_us"]:6.0f} us,'
+          f' server busy {busy:4.0%}', flush=True)
+    return found['p99_us']
+
+
+def attacked(options, measured, victim, seconds, what):
+    """The clients' p99 at `measured` while the crowd is at `victim`; that of each second."""
+    bad = started(attackers, victim.port, options.each, options.ramp, options.kinds.split(','))
+    found = clients(options, measured, seconds)
+    entered = told(bad, 60)  # how many were in when all had come
+    bad.send('stop')
+    stayed, resets, refused, taken = told(bad, 30)
+    line(what, found)
+    seconds = [turn['p99_us'] for turn in found['rounds']]
+    print(f'  {entered} in; p99 of each second:', *(f'{one:.0f}' for one in seconds))
+    for kind, all_of in stayed.items():
+        print(f'  {kind}: {len(all_of)} cut after {min(all_of):.2f} to {max(all_of):.2f} s')
+    print(f'  {resets} resets in {taken:.0f} s, {refused} refused,'
+          f' server memory at most {found["largest"]} KiB', flush=True)
+    return found['p99_us'], seconds
+
+
+def middle(values):
+    return statistics.median(values)
+
+
+def one_round(options, server, decoy):
+    before = line('quiet', clients(options, server, options.seconds))
+    to_decoy, _ = attacked(options, server, decoy, options.decoy, 'decoy attacked')
+    time.sleep(1)
+    during, seconds = attacked(options, server, server, options.attack, 'attacked')
+    time.sleep(1)
+    after = line('quiet', clients(options, server, options.seconds))
+    quiet = (before + after) / 2
+    come = round(options.ramp)
+    return {'attacked': during / quiet, 'decoy attacked': to_decoy / quiet,
+            'while they come': max(seconds[:come]) / quiet,
+            'a middle second after that': middle(seconds[come:]) / quiet,
+            'the worst second after that': max(seconds[come:]) / quiet,
+            'the two quiet times': max(before, after) / min(before, after)}
 
 
 def measure(options):
     cores = sorted(os.sched_getaffinity(0))
-    server = subprocess.Popen(
-        [options.server, '--listen', '127.0.0.1:0', '--engine', options.engine],
-        stdout=subprocess.PIPE, text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {cores[0]}))
+    os.sched_setaffinity(0, {cores[-1]})
+    server = Server(options, cores[0])
+    decoy = Server(options, cores[-1])
     try:
-        os.sched_setaffinity(0, {cores[-1]})
-        port = int(server.stdout.readline().rsplit(':', 1)[1])
-        with connect(port) as peer:
-            value = b'x' * LARGE
-            peer.sendall(b'*3\r\n$3\r\nSET\r\n$5\r\nlarge\r\n$%d\r\n%s\r\n' % (LARGE, value))
-            assert peer.recv(5) == b'+OK\r\n'
-        ratios, arrivals = [], []
-        for _ in range(options.rounds):
-            good = started(clients, port, options.clients, options.pause)
-            told(good, 10)
-            began = time.perf_counter()
-            time.sleep(options.seconds)
-            attack_at = time.perf_counter()
-            bad = started(attackers, port, options.each, options.ramp)
-            entered = told(bad, 60)
-            arrived_at = time.perf_counter()
-            largest = 0
-            while time.perf_counter() < attack_at + options.attack:
-                time.sleep(0.2)
-                largest = max(largest, memory_kib(server.pid))
-            bad.send('stop')
-            stayed, resets, refused, seconds = told(bad, 10)
-            ended_at = time.perf_counter()
-            good.send('stop')
-            taken = told(good, 10)
-            alone = line('without', [one for one in taken if began <= one[0] < attack_at])
-            during = line('with the attack', [one for one in taken if attack_at <= one[0] < ended_at])
-            arrival = line(f'{entered} in {arrived_at - attack_at:.2f} s',
-                           [one for one in taken if attack_at <= one[0] < arrived_at])
-            ratios.append(during / alone)
-            arrivals.append(arrival / alone)
-            for kind, all_of in stayed.items():
-                print(f'  {kind}: {len(all_of)} cut after {min(all_of):.2f} to {max(all_of):.2f} s')
-            print(f'  {resets} resets in {seconds:.0f} s, {refused} refused,'
-                  f' server memory at most {largest} KiB', flush=True)
-        middle = sorted(ratios)[len(ratios) // 2]
-        print(f'{options.engine}: p99 with the attack / without, median of {len(ratios)} rounds:'
-              f' {middle:.2f}; while they come {sorted(arrivals)[len(arrivals) // 2]:.2f}')
+        rounds = [one_round(options, server, decoy) for _ in range(options.rounds)]
+        print(f'{options.engine}: p99 to that of the quiet times, {len(rounds)} rounds:')
+        for name in rounds[0]:
+            each = [one[name] for one in rounds]
+            print(f'  {name:28} median {middle(each):5.2f} ',
+                  *(f'{one:.2f}' for one in each), flush=True)
     finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(30)
+        decoy.end()
+        server.end()
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('server')
+    parser.add_argument('load', help='the program bench_load')
     parser.add_argument('--engine', default='automatic')
     parser.add_argument('--each', type=int, default=200, help='hostile ones of each kind (200)')
+    parser.add_argument('--kinds', default=','.join((*KINDS, 'reset')), help='all by default')
     parser.add_argument('--ramp', type=float, default=2, help='seconds in which they come (2)')
     parser.add_argument('--clients', type=int, default=8, help='well-behaved ones (8)')
-    parser.add_argument('--pause', type=float, default=0.001, help='seconds between requests')
-    parser.add_argument('--seconds', type=float, default=10, help='without the attack')
-    parser.add_argument('--attack', type=float, default=40, help='with the attack, in seconds')
+    parser.add_argument('--seconds', type=int, default=8, help='without the attack, twice (8)')
+    parser.add_argument('--decoy', type=int, default=12, help='attack on the decoy (12)')
+    parser.add_argument('--attack', type=int, default=34, help='seconds of the attack (34)')
     parser.add_argument('--rounds', type=int, default=3)
     measure(parser.parse_args())
 

@@ -6,6 +6,9 @@
 #   --smoke      every contender once and very short; only whether it answers right is looked at
 #   --no-wine    without the Windows build and its contenders
 #   --no-build   with what is built already
+#   --compare A.json B.json
+#                no run: how far two reports (results.json) are apart in the server-CPU ratios; the
+#                exit status is 0 when all are within 5 %
 # Installs what is missing, builds the contenders in build/native (and build/windows), measures, and
 # writes results.json, report.html and chart.svg to build/native/bench. A contender that cannot be
 # had is named as not built. runner/markdown.py makes README's tables of a report.
@@ -13,6 +16,10 @@
 set -u
 
 top=$(cd "$(dirname "$0")/../.." && pwd) || exit 1
+if [ "${1:-}" = --compare ]; then
+  shift
+  exec python3 -B "$top/tests/bench/runner/compare.py" "$@"
+fi
 cd "$top" || exit 1
 
 build=yes

@@ -28,6 +28,20 @@ def ratios(over, under, figure):
     return found
 
 
+def by_sitting(over, under, figure):
+    """One contender to another: the median ratio of each sitting. What differs between them is
+    what a start of the servers and the minute bring, and what two runs can differ by."""
+    found, at = [], 0
+    for ours, theirs in zip(over.get("sittings", []), under.get("sittings", [])):
+        if ours["turns"] != theirs["turns"]:
+            break
+        end = at + ours["turns"]
+        each = ratios(over["rounds"][at:end], under["rounds"][at:end], figure)
+        found += [median(each)] if each else []
+        at = end
+    return found
+
+
 def summary(rounds):
     """The median of every figure of a contender's rounds."""
     names = {name for one in rounds if one for name, value in one.items()
@@ -41,9 +55,10 @@ def add_sitting(entry, found):
     # In a turn that another program took there was nothing to measure.
     entry["rounds"] += [one if one["requests"] else None for one in found["rounds"]]
     sittings = entry.setdefault("sittings", [])
-    sittings.append({name: value for name, value in found.items()
-                     if isinstance(value, (int, float))})
-    names = set().union(*sittings) - {"errors", "mismatches", "user_share"}
+    sittings.append({"turns": len(found["rounds"]),
+                     **{name: value for name, value in found.items()
+                        if isinstance(value, (int, float))}})
+    names = set().union(*sittings) - {"errors", "mismatches", "user_share", "turns"}
     entry.update({name: median(column(sittings, name)) for name in names})
     share = median(column(sittings, "user_share"))
     cpu = median(column(entry["rounds"], "cpu_us"))

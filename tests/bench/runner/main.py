@@ -2,6 +2,7 @@
 
 main.py [--quick] [--only NAME] [--smoke] [--list] [--build FOLDER] [--windows FOLDER]
         [--out FOLDER]
+compare.py tells how far two of them are apart.
 """
 
 import argparse
@@ -25,12 +26,14 @@ TABLES = {"tcp": plan.SERVERS, "pair": plan.PAIRS, "key_value": plan.KEY_VALUE_S
           "wine": plan.WINE_SERVERS}
 
 # After so long every further work gets one round, which takes less than a minute.
-SECONDS_MAX = {"smoke": 230, "quick": 230, "full": 25 * 60}
+SECONDS_MAX = {"smoke": 230, "quick": 255, "full": 25 * 60}
 
 
 def parse():
     top = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
-    words = argparse.ArgumentParser(prog="run.sh")
+    words = argparse.ArgumentParser(
+        prog="run.sh", epilog="run.sh --compare A.json B.json: how far server-CPU ratios of two "
+                              "reports are apart; the exit status is 0 when all are within 5 %")
     words.add_argument("--quick", action="store_true",
                        help="within 5 minutes: fewer and shorter rounds")
     words.add_argument("--smoke", action="store_true",
@@ -87,6 +90,7 @@ class Run:
         self.mode = "smoke" if given.smoke else "quick" if given.quick else "full"
         self.index = int(self.mode == "full")
         self.failed = []
+        self.shortened = False
         self.begun = time.monotonic()
 
     def late(self):
@@ -121,40 +125,59 @@ class Run:
             entry["failed"] = True
             self.failed.append(f"{work.name}, {name}: {error}")
 
-    def work(self, work):
-        self.say(f"{work.name}: {work.title}")
-        begun = time.monotonic()
-        entries = {name: {"title": plan.NAMES[name], "rounds": []} for name in work.contenders}
-        if work.kind == "micro":
-            self.micro(work, entries)
-        else:
-            if work.kind == "pair":
-                self.rounds(work, entries)
-            else:
-                self.sittings(work, entries)
-            self.counts(work, entries)
-        for name, entry in entries.items():
-            entry["median"] = figures.summary(entry["rounds"])
-            if entry["rounds"]:
-                value = figures.of_entry(entry, work.figure)
-                self.say(f"  {plan.NAMES[name]:38} {figures.number(value):>12} {work.figure}")
-        return {"name": work.name, "title": work.title, "kind": work.kind, "figure": work.figure,
-                "lower_is_better": work.lower_is_better(),
-                "seconds": round(time.monotonic() - begun, 1),
-                "words": " ".join(str(word) for word in work.words), "contenders": entries}
+    def works(self, works):
+        """All works. The sittings of each are spread over the whole run: how contenders compare
+        moves by some percent with what the machine is like for a minute or two."""
+        for work in works:
+            work.entries = {name: {"title": plan.NAMES[name], "rounds": []}
+                            for name in work.contenders}
+            work.spent = 0
+        steps = []
+        for order, work in enumerate(works):
+            whole = work.kind in ("micro", "pair")
+            times = 1 if whole else self.times(work)[0]
+            steps += [((step + 0.5) / times, order, step, times) for step in range(times)]
+        for _, order, step, times in sorted(steps):
+            self.step(works[order], step, step == times - 1)
+        return [self.found(work) for work in works]
 
-    def sittings(self, work, entries):
+    def step(self, work, step, last):
+        begun = time.monotonic()
+        if work.kind == "micro":
+            self.micro(work, work.entries)
+        elif work.kind == "pair":
+            self.rounds(work, work.entries)
+        else:
+            self.one_sitting(work, work.entries, step)
+        if last and work.kind != "micro":
+            self.counts(work, work.entries)
+        work.spent += time.monotonic() - begun
+        if last:
+            self.say(f"{work.name}: {work.title}")
+            for name, entry in work.entries.items():
+                entry["median"] = figures.summary(entry["rounds"])
+                if entry["rounds"]:
+                    value = figures.of_entry(entry, work.figure)
+                    self.say(f"  {plan.NAMES[name]:38} {figures.number(value):>12} {work.figure}")
+
+    def found(self, work):
+        return {"name": work.name, "title": work.title, "kind": work.kind, "figure": work.figure,
+                "lower_is_better": work.lower_is_better(), "seconds": round(work.spent, 1),
+                "words": " ".join(str(word) for word in work.words), "contenders": work.entries}
+
+    def one_sitting(self, work, entries, number):
         """Servers: all of a sitting are alive at once and take turns."""
-        sittings, turns = self.times(work)
-        for sitting in range(sittings):
-            if sitting > 0 and self.late():
-                self.say("  fewer sittings: the time of this run is up")
-                break
-            here = [name for name in work.contenders if "why" not in entries[name]]
-            if sitting % 2 == 1:
-                here.reverse()
-            for group in [[name] for name in here] if work.alone else [here]:
-                self.sitting(work, entries, group, turns)
+        _, turns = self.times(work)
+        if number > 0 and self.late():
+            if not self.shortened:
+                self.say("fewer sittings from here on: the time of this run is up")
+            self.shortened = True
+            return
+        here = [name for name in work.contenders if "why" not in entries[name]]
+        if number % 2 == 1:
+            here.reverse()
+        for group in [[name] for name in here] if work.alone else [here]:
+            self.sitting(work, entries, group, turns)
 
     def sitting(self, work, entries, here, turns):
         with contextlib.ExitStack() as stack:
@@ -267,7 +290,7 @@ def main():
         "mode": run.mode,
         "server_core": run.place.server_core, "client_core": run.place.client_core,
         "machine": machine.describe(given.top, given.build), "names": plan.NAMES,
-        "works": [run.work(work) for work in works],
+        "works": run.works(works),
     }
     results["seconds"] = round(time.monotonic() - run.begun)
     results["machine"].update(company.shares())

@@ -1,5 +1,6 @@
 """What is measured, and who is in it."""
 
+import math
 from dataclasses import dataclass, field
 
 # Name in the figures, name for people, program with its words. The first is what the others are
@@ -63,6 +64,8 @@ NAMES = {}
 for family in (SERVERS, WINE_SERVERS, KEY_VALUE_SERVERS, PAIRS, LOOPS, FRAMES):
     NAMES.update({name: title for name, (title, _) in family.items()})
 
+CPU_SECONDS = 0.04  # a turn of a work that is judged by the server's CPU; see whole_ticks()
+
 
 @dataclass
 class Work:
@@ -84,6 +87,8 @@ class Work:
     counted: tuple = (False, False) # with passes that count system calls and allocations
     alone: bool = False             # one server at a time
     smoke: list = field(default_factory=list)  # replaces some words in a smoke
+    entries: dict = field(default_factory=dict)  # what a run has found: contender -> figures
+    spent: float = 0                # seconds that it took
 
     def lower_is_better(self):
         return not self.figure.endswith("per_second")
@@ -105,12 +110,20 @@ class Work:
             return each * names * spent + counts
         if "idle" in self.words:
             return each * names * self.word("--connections", 1) * 700e-6
-        start = 1.5 if self.kind == "wine" else 0.05
+        start = 1.5 if self.kind == "wine" else 0.01
         connections = self.word("--connections", 1)
         settle = connections * self.word("--size", 64) * self.word("--depth", 1) / 1e9
         turns = each * names * (self.seconds[full] + self.warm + settle + 0.001)
         counts = names * (0.3 + 60e-6 * connections + 1.2) if self.counted[full] else 0
         return turns + self.sittings[full] * names * (start + connections * 150e-6) + counts
+
+
+def whole_ticks(seconds):
+    """The kernel brings the clock of a process that runs on another processor up to date at its
+    ticks alone, 1 to 10 ms apart, and a turn's CPU time is wrong by up to one of them. A turn of
+    many whole ticks (20 ms are whole ones at 100, 250, 300 and 1,000 Hz) is wrong the least: of a
+    server that is always busy both ends are late by the same."""
+    return 0.02 * math.ceil(round(seconds / 0.02, 6))
 
 
 def echo(connections, size, depth, **more):
@@ -119,25 +132,29 @@ def echo(connections, size, depth, **more):
     many = "connections" if connections > 1 else "connection"
     title = f"echo, {size} B, {connections} {many}, depth {depth}"
     words = ["--connections", connections, "--size", size, "--depth", depth]
-    # Every connection has had its turn before it counts, and twice while it does.
+    # Every connection has had its turn before it counts, and twice while it does; eight times
+    # where that takes no longer than a tenth of a second.
     turn = connections * (10e-6 + size * depth / 1e9)
-    timing = {"warm": max(0.003, turn), "seconds": (max(0.012, 2 * turn),) * 2,
-              "sittings": (1, 2) if turn < 0.05 else (1, 1),
-              "turns": (30, 40) if turn < 0.02 else (5, 12) if turn < 0.1 else (2, 3)}
+    seconds = whole_ticks(max(CPU_SECONDS, min(8 * turn, 0.1), 2 * turn))
+    allotted = ((8, 8), (5, 5)) if turn < 0.005 else ((7, 6), (3, 3)) if turn < 0.05 else (
+        (6, 6), (2, 2)) if turn < 0.1 else ((2, 2), (1, 1))
+    timing = {"warm": max(0.003, turn), "seconds": (seconds,) * 2,
+              "sittings": allotted[0], "turns": allotted[1]}
     return Work(name, title, "tcp", words, ECHOERS, "cpu_us", **{**timing, **more})
 
 
 def works():
     """All of them, the main one first."""
     quick_cells = {(1, 64, 1), (64, 64, 16), (64, 16384, 1), (1000, 64, 1)}
-    yield echo(64, 64, 1, sittings=(3, 5), turns=(40, 80), counted=(True, True))
+    yield echo(64, 64, 1, sittings=(8, 16), turns=(8, 10), counted=(True, True))
     for connections in (1, 64, 1000):
         for size in (64, 1024, 16384, 65536):
             for depth in (1, 16):
                 cell = (connections, size, depth)
                 if cell != (64, 64, 1):
                     is_quick = cell in quick_cells
-                    yield echo(*cell, quick=is_quick, counted=(False, is_quick))
+                    more = {"sittings": (7, 14)} if is_quick else {}
+                    yield echo(*cell, quick=is_quick, counted=(False, is_quick), **more)
     yield from bulk_works()
     yield Work("churn", "connect, accept, one message, close; 64 at a time", "tcp",
                ["--work", "churn", "--connections", 64], ECHOERS, "requests_per_second",
@@ -154,7 +171,7 @@ def works():
 def bulk_works():
     yield Work("messages", "64 B messages one way to the server, 64 connections", "tcp",
                ["--work", "sink", "--size", 64, "--connections", 64], READERS, "cpu_us",
-               server="sink", turns=(15, 30))
+               server="sink", sittings=(8, 12), turns=(3, 5), seconds=(CPU_SECONDS,) * 2)
     for name, title in (("sink", "bulk to the server"), ("source", "bulk from the server")):
         yield Work(name, f"{title}, 64 KiB pieces, 4 connections", "tcp",
                    ["--work", name, "--size", 65536, "--connections", 4], READERS,
@@ -209,7 +226,7 @@ def other_works():
                        f"Redis protocol, {work}, 50 clients, depth {depth}", "key_value",
                        ["--work", f"redis_{work}", "--connections", 50, "--depth", depth],
                        list(KEY_VALUE_SERVERS), "cpu_us", quick=work != "ping",
-                       sittings=(2, 3), turns=(30, 80), seconds=(0.015, 0.015))
+                       sittings=(12, 12), turns=(5, 8), seconds=(CPU_SECONDS,) * 2)
     for connections in (1, 64):
         yield Work(f"wine_{connections}",
                    f"echo, 64 B, connections: {connections}, server under Wine", "wine",

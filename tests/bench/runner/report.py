@@ -74,13 +74,23 @@ def chart_of(work):
 
 
 def ratio_of(entry, base, figure):
-    """To the first contender, and the middle half where there are rounds to compare."""
+    """To the first contender, and the middle halves where there are rounds to compare."""
     found = figures.ratios(entry["rounds"], base["rounds"], figure)
     if found:
-        low, high = figures.quartiles(found)
-        return figures.median(found), f"{low:.2f} to {high:.2f}"
+        halves = [figures.quartiles(found)]
+        sittings = figures.by_sitting(entry, base, figure)
+        halves += [figures.quartiles(sittings)] if len(sittings) > 1 else []
+        return figures.median(found), [f"{low:.2f} to {high:.2f}" for low, high in halves]
     over, under = figures.of_entry(entry, figure), figures.of_entry(base, figure)
-    return (over / under if over is not None and under else None), ""
+    return (over / under if over is not None and under else None), []
+
+
+def sittings_of(entry):
+    """How often it was started and how many turns it had then: `8 x 5`."""
+    turns = [sitting["turns"] for sitting in entry.get("sittings", [])]
+    if turns and min(turns) == max(turns):
+        return f"{len(turns)} × {turns[0]}"
+    return " + ".join(map(str, turns)) if turns else str(len(entry["rounds"]))
 
 
 def table_of(work):
@@ -92,20 +102,22 @@ def table_of(work):
     unit = UNITS.get(work["figure"], work["figure"])
     note = f"{unit}, to {entries[base]['title']}" if base else ""
     out = [f'<div class="wide"><table><tr><th></th>{head}<th>ratio: {escape(note)}</th>'
-           '<th>middle half</th></tr>']
+           '<th>middle half of turns</th><th>of sittings</th><th>sittings × turns</th></tr>']
     for name, entry in entries.items():
         mark = ' class="us"' if name.startswith("fairway") or name == "kv_server" else ""
         if not entry["rounds"]:
             out.append(f'<tr{mark}><td>{escape(entry["title"])}</td><td class="dim" '
-                       f'colspan="{len(columns) + 2}">{escape(entry.get("why", ""))}</td></tr>')
+                       f'colspan="{len(columns) + 4}">{escape(entry.get("why", ""))}</td></tr>')
             continue
         cells = ""
         for _, figure, divisor in columns:
             value = figures.of_entry(entry, figure)
             cells += f"<td>{figures.number(value / divisor if value is not None else None)}</td>"
-        ratio, spread = ratio_of(entry, entries[base], work["figure"])
+        ratio, halves = ratio_of(entry, entries[base], work["figure"])
+        halves += [""] * (2 - len(halves))
         out.append(f'<tr{mark}><td>{escape(entry["title"])}</td>{cells}'
-                   f"<td>{figures.number(ratio)}</td><td>{spread}</td></tr>")
+                   f"<td>{figures.number(ratio)}</td><td>{halves[0]}</td><td>{halves[1]}</td>"
+                   f"<td>{sittings_of(entry)}</td></tr>")
     out.append("</table></div>")
     return "".join(out)
 
@@ -163,14 +175,16 @@ def machine_table(results):
 
 
 METHOD = """One load generator, on one core, drives the servers, which are on the other one; it
-compares every byte and reads the server's CPU clock (to the nanosecond) and its own at both ends of
-the measured time. All servers of a table are alive at once and take turns of ten milliseconds and
-more (A B C, C B A, ...); whose turn it is not sleeps. Servers are started afresh some
-times. Pairs of processes take turns in rounds, afresh each time. Figures are medians; times are
-those of all turns; a ratio is the median of the ratios of each turn to the same turn of the first
-contender, so that a machine which is slower for a while is slower for both. The share of user and
-system time is sampled by the kernel, their sum is exact. System calls are counted by strace,
-allocations by a preloaded counter, each in a pass of its own."""
+compares every byte and reads the server's CPU clock and its own at both ends of the measured time
+(the kernel brings the clock of a server that runs up to date at its ticks, some milliseconds apart,
+so turns are many whole ticks long). All servers of a table are alive at once and take turns (A B C,
+C B A, ...); whose turn it is not sleeps. That is a sitting; for the next one servers are started
+afresh, and the sittings of a table are spread over the whole run. Pairs of processes take turns in
+rounds, afresh each time. Figures are medians; times are those of all turns; a ratio is the median
+of the ratios of each turn to the same turn of the first contender, so that a machine which is
+slower for a while is slower for both; how far the ratios of sittings are apart is what another run
+can differ by. The share of user and system time is sampled by the kernel. System calls are counted
+by strace, allocations by a preloaded counter, each in a pass of its own."""
 
 
 def write(results, folder):

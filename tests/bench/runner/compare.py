@@ -1,0 +1,68 @@
+"""How far two runs are apart in what the server's CPU a request is to the first contender's:
+compare.py A/results.json B/results.json [--within SHARE]
+
+Two runs on the same tree are to be within 5 %. The exit status is 0 when all are.
+"""
+
+import argparse
+import json
+import sys
+
+import figures
+
+
+def ratios_of(results):
+    """(work, contender) -> the median ratio, and that of each sitting."""
+    found = {}
+    for work in results["works"]:
+        if work["figure"] != "cpu_us":
+            continue
+        base, *others = work["contenders"]
+        under = work["contenders"][base]
+        for name in others:
+            entry = work["contenders"][name]
+            each = figures.ratios(entry["rounds"], under["rounds"], "cpu_us")
+            if each:
+                found[work["name"], name] = (figures.median(each),
+                                             figures.by_sitting(entry, under, "cpu_us"))
+    return found
+
+
+def spread(sittings):
+    if len(sittings) < 2:
+        return ""
+    low, high = figures.quartiles(sittings)
+    return f"{low:.2f} to {high:.2f} ({len(sittings)})"
+
+
+def main():
+    words = argparse.ArgumentParser(prog="run.sh --compare")
+    words.add_argument("first", metavar="A.json")
+    words.add_argument("second", metavar="B.json")
+    words.add_argument("--within", type=float, default=0.05, metavar="SHARE")
+    given = words.parse_args()
+    both = []
+    for path in (given.first, given.second):
+        with open(path, encoding="utf-8") as file:
+            both.append(ratios_of(json.load(file)))
+    first, second = both
+    apart = {key: second[key][0] / first[key][0] - 1 for key in first if key in second}
+    if not apart:
+        print("compare.py: they have no ratio in common", file=sys.stderr)
+        return 2
+    print(f"{'work':22} {'contender':22} {'A':>6} {'B':>6}      middle half of sittings (how many)")
+    for (work, name), difference in apart.items():
+        one, other = first[work, name], second[work, name]
+        mark = " " if abs(difference) <= given.within else "!"
+        print(f"{work:22} {name:22} {one[0]:6.3f} {other[0]:6.3f} {difference:+6.1%} {mark}"
+              f"  {spread(one[1]):22} {spread(other[1])}")
+    sizes = sorted(abs(difference) for difference in apart.values())
+    met = sum(size <= given.within for size in sizes)
+    print(f"{met} of {len(sizes)} ratios within {given.within:.0%}; "
+          f"median {figures.median(sizes):.1%}, "
+          f"95th percentile {sizes[int(0.95 * (len(sizes) - 1))]:.1%}, most {sizes[-1]:.1%}")
+    return 0 if met == len(sizes) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
