@@ -24,7 +24,7 @@ class flow : public turns<flow> {
     }
   }
 
-  void settle() { slice_.requests = slice_.bytes / plan_.size; }
+  void settle() { slice_.requests = slice_.timed = slice_.bytes / plan_.size; }
 
   void finish() {
     if (!to_sink_) return;

@@ -92,11 +92,12 @@ void print(const bench::slice& s, const bench::target& to) {
   const auto own = static_cast<double>(s.after.own_cpu_ns - s.before.own_cpu_ns);
   std::printf("{\"requests\": %llu, \"seconds\": %.6f, \"requests_per_second\": %.1f, ",
               static_cast<unsigned long long>(s.requests), span / 1e9,
-              static_cast<double>(s.requests) / span * 1e9);
+              static_cast<double>(s.timed) / span * 1e9);
   std::printf("\"bytes_per_second\": %.0f, ", static_cast<double>(s.bytes) / span * 1e9);
   std::printf("\"cpu_us\": %.4f, \"client_cpu_us\": %.4f, ", cpu / requests / 1000,
               own / requests / 1000);
-  std::printf("\"server_busy\": %.4f, \"client_busy\": %.4f, ", cpu / span, own / span);
+  std::printf("\"server_busy\": %.4f, \"client_busy\": %.4f, ",
+              cpu / static_cast<double>(s.settled_ns - s.before.at_ns), own / span);
   if (to.allocations != nullptr) {
     std::printf("\"allocations\": %.6f, ",
                 static_cast<double>(s.after.allocations - s.before.allocations) / requests);

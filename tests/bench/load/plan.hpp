@@ -38,7 +38,9 @@ struct plan {
 // One turn of one server.
 struct slice {
   usage before, after;
-  std::uint64_t requests = 0;
+  std::uint64_t requests = 0;    // all, those that were in flight at the end too
+  std::uint64_t timed = 0;       // within the time
+  std::uint64_t settled_ns = 0;  // when the last was answered
   std::uint64_t bytes = 0;       // of payload, one direction
   histogram::summary times;
 };

@@ -25,16 +25,23 @@ class turns {
   void turn() {
     self().resume();
     until(now_ns() + ns_of(plan_.warm_seconds), 0);
+    self().settle();
+    server_.wait_asleep();
     slice_ = {};
     slice_.before = server_.look(false);
     idle_ns_ = 0;
     measuring_ = true;
+    self().resume();
     until(slice_.before.at_ns + ns_of(plan_.seconds), plan_.count);
     slice_.after = server_.look(true);
-    measuring_ = false;
     // A poll in vain is no work.
     slice_.after.own_cpu_ns -= std::min(idle_ns_, slice_.after.own_cpu_ns);
+    slice_.timed = slice_.requests;
     self().settle();
+    measuring_ = false;
+    slice_.settled_ns = now_ns();
+    server_.wait_asleep();
+    slice_.after.cpu_ns = server_.look(false).cpu_ns;
     slice_.times = times_.look();
     times_.move_into(found_.times);
     found_.slices.push_back(slice_);
