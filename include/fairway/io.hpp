@@ -64,12 +64,13 @@ auto async_read(Stream& stream, Buffers&& buffers)
   using boost::asio::is_mutable_buffer_sequence;
   if constexpr (detail::transfers_at_once<Stream> &&
                 is_mutable_buffer_sequence<std::decay_t<Buffers>>::value) {
-    return detail::read_whole<Stream, std::decay_t<Buffers>>(stream,
-                                                             std::forward<Buffers>(buffers));
-  } else {
-    return boost::asio::async_read(stream, std::forward<Buffers>(buffers),
-                                   detail::token_for<Stream>{});
+    if (stream.may_end_now(detail::wait_side::read)) {
+      return detail::read_whole<Stream, std::decay_t<Buffers>>(stream,
+                                                               std::forward<Buffers>(buffers));
+    }
   }
+  return boost::asio::async_read(stream, std::forward<Buffers>(buffers),
+                                 detail::token_for<Stream>{});
 }
 
 /// Reads into a buffer sequence or dynamic buffer until it is full or one of Asio's completion
@@ -101,12 +102,13 @@ auto async_write(Stream& stream, Buffers&& buffers)
   using boost::asio::is_const_buffer_sequence;
   if constexpr (detail::transfers_at_once<Stream> &&
                 is_const_buffer_sequence<std::decay_t<Buffers>>::value) {
-    return detail::write_whole<Stream, std::decay_t<Buffers>>(stream,
-                                                              std::forward<Buffers>(buffers));
-  } else {
-    return boost::asio::async_write(stream, std::forward<Buffers>(buffers),
-                                    detail::token_for<Stream>{});
+    if (stream.may_end_now(detail::wait_side::write)) {
+      return detail::write_whole<Stream, std::decay_t<Buffers>>(stream,
+                                                                std::forward<Buffers>(buffers));
+    }
   }
+  return boost::asio::async_write(stream, std::forward<Buffers>(buffers),
+                                  detail::token_for<Stream>{});
 }
 
 /// Writes from a buffer sequence or dynamic buffer until it is empty or one of Asio's completion

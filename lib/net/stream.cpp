@@ -95,6 +95,12 @@ bool carried_by_channel(const io_object& object) noexcept {
   return object.attached != nullptr && object.attached->start != nullptr;
 }
 
+bool system_writes_now(port_core& core) noexcept {
+  return core.with_backend([](auto& b) {
+    return requires(io_object& object, const io_vec& piece) { b.write_now(object, piece); };
+  });
+}
+
 // Of a channel, which says zero for nothing.
 step of_channel(std::size_t moved) noexcept {
   return moved != 0 ? step{moved} : step{};
@@ -112,6 +118,12 @@ step write_to_system(io_object& object, const buffer_list& from) noexcept {
 }
 
 }  // namespace
+
+bool may_end_now(const io_object* object, wait_side side) noexcept {
+  if (object == nullptr || !object->core->running_here()) return false;
+  if (carried_by_channel(*object)) return true;
+  return side == wait_side::write && system_writes_now(*object->core);
+}
 
 step write_now(io_object& object, const buffer_list& from) noexcept {
   if (!may_go_on(object, *object.write_side)) return {};

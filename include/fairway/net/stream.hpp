@@ -115,11 +115,12 @@ class stream {
   template <class Buffers, class Token = default_token>
   auto async_read_some(const Buffers& buffers, Token&& token = default_token{}) {
     if constexpr (std::is_same_v<std::decay_t<Token>, default_token>) {
-      return detail::transfer_at_once<detail::stream_read>(state_.get(), buffers);
-    } else {
-      return boost::asio::async_initiate<Token, void(boost::system::error_code, std::size_t)>(
-          detail::initiation<detail::stream_read>{}, token, state_.get(), buffers);
+      if (may_end_now(detail::wait_side::read)) {
+        return detail::transfer_at_once<detail::stream_read>(state_.get(), buffers);
+      }
     }
+    return boost::asio::async_initiate<Token, void(boost::system::error_code, std::size_t)>(
+        detail::initiation<detail::stream_read>{}, token, state_.get(), buffers);
   }
 
   // Completes when the kernel took at least one byte; it may take fewer than all.
@@ -127,11 +128,12 @@ class stream {
   template <class Buffers, class Token = default_token>
   auto async_write_some(const Buffers& buffers, Token&& token = default_token{}) {
     if constexpr (std::is_same_v<std::decay_t<Token>, default_token>) {
-      return detail::transfer_at_once<detail::stream_write>(state_.get(), buffers);
-    } else {
-      return boost::asio::async_initiate<Token, void(boost::system::error_code, std::size_t)>(
-          detail::initiation<detail::stream_write>{}, token, state_.get(), buffers);
+      if (may_end_now(detail::wait_side::write)) {
+        return detail::transfer_at_once<detail::stream_write>(state_.get(), buffers);
+      }
     }
+    return boost::asio::async_initiate<Token, void(boost::system::error_code, std::size_t)>(
+        detail::initiation<detail::stream_write>{}, token, state_.get(), buffers);
   }
 
   // As async_read_some into a buffer of the engine: while it waits, the stream holds no buffer.
@@ -212,12 +214,15 @@ class stream {
   }
 
   // For the read and write functions of io.hpp, and for framed: what is done without an operation,
-  // on the port's thread. Empty: nothing was done.
+  // on the port's thread. Empty: nothing was done; whether anything can be.
   detail::step read_now(const detail::buffer_list& into, std::size_t least) noexcept {
     return detail::read_now(*state_.get(), into, least);
   }
   detail::step write_now(const detail::buffer_list& from) noexcept {
     return detail::write_now(*state_.get(), from);
+  }
+  bool may_end_now(detail::wait_side side) const noexcept {
+    return detail::may_end_now(state_.get(), side);
   }
   // For the engine: takes over a reference.
   explicit stream(detail::io_object* object) noexcept : state_{object} {}

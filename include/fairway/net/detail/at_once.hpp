@@ -3,7 +3,9 @@
 // A completion comes through the port's queue, which costs about a thousand instructions with the
 // coroutine's part of it. A coroutine does not need it: `co_await` of what has ended just goes on.
 // So the default token's functions try first, on the port's thread, and begin an operation only
-// for what has to wait, is large, or comes after so many of these in one handler.
+// for what has to wait, is large, or comes after so many of these in one handler. Where a try could
+// give nothing, as things are when the function is called, they are use_awaitable's, which wait at
+// less cost.
 //
 // Threads and lifetime: as the functions that use it.
 #pragma once
@@ -41,6 +43,7 @@ transferred transfer_at_once(io_object* object, Buffers buffers) {
 // Streams that the functions of io.hpp try first.
 template <class Stream>
 concept transfers_at_once = requires(Stream& s, const buffer_list& pieces) {
+  s.may_end_now(wait_side::read);
   s.read_now(pieces, std::size_t{});
   s.write_now(pieces);
 };

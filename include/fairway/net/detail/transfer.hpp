@@ -59,6 +59,8 @@ void start_send_to(io_object& object, io_op& op, const buffer_list& buffers, con
 using step = std::optional<result<std::size_t>>;
 step write_now(io_object& object, const buffer_list& from) noexcept;
 step read_now(io_object& object, const buffer_list& into, std::size_t least) noexcept;
+// Whether they can give anything, as things are; false on another thread than the port's too.
+bool may_end_now(const io_object* object, wait_side side) noexcept;
 transfer_values take_transfer(io_op& op) noexcept;
 transfer_values take_received_from(io_op& op) noexcept;  // stores the sender
 received take_received(io_op& op) noexcept;
