@@ -149,8 +149,17 @@ def loopback_bars(bars):
     bars.value(section, "idle connection: CPU in a second", "rest", us, "idle_cpu_us", 0, "µs")
 
 
+def protocol_bars(bars):
+    for work in bars.works.values():
+        if work["name"].startswith("redis_"):
+            for us in ("fairway_kv", "fairway_kv_epoll"):
+                bars.ratio("protocols", f"{work['title']}, {bars.names[us]}: requests a second",
+                           work["name"], us, "redis", "requests_per_second", 1.0, least=True)
+
+
 def judge(results):
     bars = Bars(results)
     engine_bars(bars)
     loopback_bars(bars)
+    protocol_bars(bars)
     return bars.found

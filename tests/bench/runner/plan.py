@@ -32,7 +32,8 @@ WINE_SERVERS = {
 # Fair because: both on one thread and in memory alone, without a log or a snapshot (processes.py
 # has redis-server's words), TCP_NODELAY and 16 KiB to read into by default, one and the same key.
 KEY_VALUE_SERVERS = {
-    "kv_server": ("kv_server (Fairway)", ["kv_server"]),
+    "fairway_kv": ("kv_server (Fairway, io_uring)", ["kv_server", "--engine", "io_uring"]),
+    "fairway_kv_epoll": ("kv_server (Fairway, epoll)", ["kv_server", "--engine", "epoll"]),
     "redis": ("redis-server", ["redis-server"]),
 }
 
@@ -120,9 +121,10 @@ class Work:
 
 def whole_ticks(seconds):
     """The kernel brings the clock of a process that runs on another processor up to date at its
-    ticks alone, 1 to 10 ms apart, and a turn's CPU time is wrong by up to one of them. A turn of
-    many whole ticks (20 ms are whole ones at 100, 250, 300 and 1,000 Hz) is wrong the least: of a
-    server that is always busy both ends are late by the same."""
+    ticks alone, 1 to 10 ms apart. The load generator reads it while the server sleeps; of one that
+    does not in time a turn's CPU time is wrong by up to a tick. A turn of many whole ticks (20 ms
+    are whole ones at 100, 250, 300 and 1,000 Hz) is wrong the least: of a server that is always
+    busy both ends are late by the same."""
     return 0.02 * math.ceil(round(seconds / 0.02, 6))
 
 

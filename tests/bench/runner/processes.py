@@ -245,7 +245,8 @@ def free_port():
 def key_value_server(place, words, work):
     program = place.program(words[0])
     if words[0] == "kv_server":
-        return prepared(place, Server(place, [program, "--listen", "127.0.0.1:0"]).wait())
+        return prepared(place, Server(place, [program, *words[1:], "--listen",
+                                              "127.0.0.1:0"]).wait())
     port = free_port()
     server = Server(place, [program, "--port", port, "--bind", "127.0.0.1", "--save", "",
                             "--appendonly", "no", "--io-threads", 1,

@@ -66,7 +66,7 @@ def chart_of(work):
         if figure == "cpu_us" and "user_us" in entry:
             first, second = entry["user_us"], entry["system_us"]
         rows.append({"name": entry["title"], "first": first, "second": second, "low": low,
-                     "high": high, "ours": name.startswith("fairway") or name == "kv_server",
+                     "high": high, "ours": name.startswith("fairway"),
                      "text": figures.number(value)})
     legend = ("user", "system") if figure == "cpu_us" else ("", "")
     better = "less is better" if work["lower_is_better"] else "more is better"
@@ -104,7 +104,7 @@ def table_of(work):
     out = [f'<div class="wide"><table><tr><th></th>{head}<th>ratio: {escape(note)}</th>'
            '<th>middle half of turns</th><th>of sittings</th><th>sittings × turns</th></tr>']
     for name, entry in entries.items():
-        mark = ' class="us"' if name.startswith("fairway") or name == "kv_server" else ""
+        mark = ' class="us"' if name.startswith("fairway") else ""
         if not entry["rounds"]:
             out.append(f'<tr{mark}><td>{escape(entry["title"])}</td><td class="dim" '
                        f'colspan="{len(columns) + 4}">{escape(entry.get("why", ""))}</td></tr>')
