@@ -7,6 +7,7 @@
 #include <ctime>
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -21,7 +22,7 @@ inline std::uint64_t now_ns(clockid_t clock = CLOCK_MONOTONIC) {
 
 struct usage {
   std::uint64_t at_ns = 0;
-  std::uint64_t cpu_ns = 0;        // exact
+  std::uint64_t cpu_ns = 0;        // exact of a process that sleeps
   std::uint64_t own_cpu_ns = 0;    // the load generator's
   std::uint64_t user_ticks = 0;    // sampled by the kernel: right only in the sum of many rounds
   std::uint64_t system_ticks = 0;
@@ -60,12 +61,12 @@ class process {
   // Until the process sleeps, a hundredth of a second at most. The kernel brings the clock of a
   // process that runs on another processor up to date at its ticks alone, 4 ms apart as a rule; of
   // one that sleeps the clock is exact.
-  void wait_asleep() const {
+  void let_rest() const {
     if (pid_ <= 0) return;
     const std::uint64_t last = now_ns() + 10'000'000;
     for (int seen = 0; seen < 2 && now_ns() < last;) {
       const timespec pause{0, 50'000};
-      ::nanosleep(&pause, nullptr);
+      ::ppoll(nullptr, 0, &pause, nullptr);
       char text[1024];
       const char* rest = read_file("stat", text, sizeof text);
       rest = rest != nullptr ? std::strrchr(rest, ')') : nullptr;

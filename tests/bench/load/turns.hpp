@@ -26,7 +26,7 @@ class turns {
     self().resume();
     until(now_ns() + ns_of(plan_.warm_seconds), 0);
     self().settle();
-    server_.wait_asleep();
+    server_.let_rest();
     slice_ = {};
     slice_.before = server_.look(false);
     idle_ns_ = 0;
@@ -40,7 +40,7 @@ class turns {
     self().settle();
     measuring_ = false;
     slice_.settled_ns = now_ns();
-    server_.wait_asleep();
+    server_.let_rest();
     slice_.after.cpu_ns = server_.look(false).cpu_ns;
     slice_.times = times_.look();
     times_.move_into(found_.times);
