@@ -60,7 +60,7 @@ void writer::admit(deliver how) {
   while (!room_calls_.empty() && queue.bytes() < high_) {
     encoding now;
     write_call& call = room_calls_.front();
-    call.encode(queue, high_, now);
+    encode_or_undo(queue, [&] { call.encode(queue, high_, now); });
     ++progress;
     call.lends = call.lends || now.lends;
     if (!now.all && !now.ec) return;

@@ -1,5 +1,6 @@
 // The queue of bytes to write, against a plain string.
 
+#include <fairway/protocol/detail/framed_writer.hpp>
 #include <fairway/protocol/detail/write_queue.hpp>
 #include <fairway/protocol/gather.hpp>
 
@@ -7,8 +8,11 @@
 
 #include <algorithm>
 #include <deque>
+#include <new>
 #include <random>
 #include <string>
+#include <string_view>
+#include <vector>
 
 using fairway::gather;
 using fairway::detail::write_queue;
@@ -101,4 +105,37 @@ TEST_CASE("an idle queue gives back what many pieces and large copies took") {
   CHECK(queue.capacity() > 10'000);
   queue.shrink();
   CHECK(queue.capacity() <= 300);
+}
+
+namespace {
+
+// Has memory for the messages that are not empty, and for half of the first empty one.
+struct codec_without_memory {
+  fairway::result<void> encode(const std::string& message, gather& to) {
+    to.copy(std::string_view{"head"});
+    if (message.empty()) throw std::bad_alloc{};
+    to.borrow(message);
+    return boost::outcome_v2::success();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a call whose codec throws leaves nothing of it behind, neither bytes nor references") {
+  codec_without_memory codec;
+  fairway::detail::writer out{{}};
+  const std::string before = "before";
+  fairway::detail::encoding how;
+  fairway::detail::one_message<codec_without_memory, const std::string&> good{&codec, &before};
+  CHECK(out.begin(good, how));
+  const std::size_t queued = out.queue.bytes();
+  const std::string none;
+  fairway::detail::one_message<codec_without_memory, const std::string&> half{&codec, &none};
+  CHECK_THROWS_AS(out.begin(half, how = {}), std::bad_alloc);
+  CHECK(out.queue.bytes() == queued);
+  const std::vector<std::string> lent_then_half{std::string(gather::borrow_bytes_min, 'x'), none};
+  fairway::detail::many_messages<codec_without_memory, const std::vector<std::string>&> many{
+      &codec, &lent_then_half};
+  CHECK_THROWS_AS(out.begin(many, how = {}), std::bad_alloc);
+  CHECK(out.queue.bytes() == queued);
 }

@@ -78,7 +78,9 @@ int failed(int fd, path_reason& why) noexcept {
   return -1;
 }
 
-// Asks marks; one for each thread that connects, as long as the thread.
+// Asks marks; one for each thread that connects, as long as the thread. It stays in the network
+// namespace that it was made in, as a port's links do: after setns(2) to another one a thread that
+// has asked before finds nobody, and its connections are TCP.
 struct asking_socket {
   int fd = -1;
   ~asking_socket() {

@@ -203,7 +203,9 @@ result<void> write_now(State& state, const Message& m) {
   if (state.out.error()) return state.out.error();
   if (!state.out.has_room()) return error_code{boost::asio::error::would_block};
   encoding how;
-  encode_one(state.codec, m, state.out.queue, gather::lending::refused, how);
+  encode_or_undo(state.out.queue, [&] {
+    encode_one(state.codec, m, state.out.queue, gather::lending::refused, how);
+  });
   if (how.ec) return how.ec;
   ++state.out.progress;
   state.kick();

@@ -8,6 +8,7 @@
 #include <fairway/protocol/detail/completion.hpp>
 #include <fairway/protocol/detail/write_queue.hpp>
 #include <fairway/protocol/framed_options.hpp>
+#include <fairway/protocol/gather.hpp>
 
 #include <boost/system/error_code.hpp>
 
@@ -63,6 +64,19 @@ class write_calls {
   std::unique_ptr<write_call> first_;  // null: none waits
   write_call* last_ = nullptr;
 };
+
+// When `encode` throws nothing of this call stays in the queue: neither half a message, which would
+// leave before the next one, nor a reference to bytes that go with the call.
+template <class Encode>
+void encode_or_undo(write_queue& out, Encode encode) {
+  gather all{out, gather::lending::refused};
+  try {
+    encode();
+  } catch (...) {
+    all.undo();
+    throw;
+  }
+}
 
 template <class Codec, class Message>
 bool encode_one(Codec& codec, const Message& message, write_queue& out, gather::lending lending,
@@ -153,7 +167,7 @@ class writer {
     const std::uint64_t before = queue.queued_total();
     constexpr bool flush = std::is_same_v<Source, no_message>;
     if (room_calls_.empty() && (flush || queue.bytes() < high_)) {
-      source.encode(queue, high_, how);
+      encode_or_undo(queue, [&] { source.encode(queue, high_, how); });
     }
     if (queue.queued_total() != before) ++progress;
     return (how.all || how.ec) && !how.lends && !how.waits;
