@@ -38,8 +38,8 @@ void close_memory(int memory) noexcept;
 
 // --- the rendezvous: an abstract socket with the name of the listening endpoint, and its mark ---
 // The mark is a datagram socket with the same name that nobody reads. Who connects asks it first:
-// that there is none costs a datagram socket half a microsecond, and ten a new stream socket, which
-// every connect to a program without the fast path would pay for each name.
+// that there is none is known without a new stream socket for each name, which every connect to a
+// program without the fast path would pay for (`sh tests/bench/run.sh --only stranger`).
 struct rendezvous_sockets {
   int listening = -1;
   int mark = -1;

@@ -6,6 +6,7 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 
+#include <algorithm>
 #include <string>
 
 using namespace support;
@@ -24,6 +25,17 @@ std::string numbered(std::size_t count) {
   std::string all;
   for (std::size_t i = 0; i < count; ++i) all += std::to_string(i) + "\n";
   return all;
+}
+
+// Runs `port` a handler at a time until `count` is `end`; the most that it grew in one of them.
+std::size_t most_in_a_handler(completion_port& port, const std::size_t& count, std::size_t end) {
+  std::size_t most = 0;
+  while (count != end) {
+    const std::size_t before = count;
+    REQUIRE(port.run_one_for(patience) == 1);
+    most = std::max(most, count - before);
+  }
+  return most;
 }
 
 }  // namespace
@@ -62,12 +74,7 @@ TEST_CASE("others come to their turn beside a coroutine that finds every message
       ++read;
     }
   });
-  std::size_t most = 0;
-  while (read != 5000) {
-    const std::size_t before = read;
-    REQUIRE(port.run_one_for(patience) == 1);
-    most = std::max(most, read - before);
-  }
+  const std::size_t most = most_in_a_handler(port, read, 5000);
   CHECK(most > 1);
   CHECK(most <= steps_enough);
 }
@@ -84,12 +91,7 @@ TEST_CASE("writes that find room do not starve others either, and arrive in orde
     }
     CHECK(co_await w.async_flush());
   });
-  std::size_t most = 0;
-  while (wrote != 2000) {
-    const std::size_t before = wrote;
-    REQUIRE(port.run_one_for(patience) == 1);
-    most = std::max(most, wrote - before);
-  }
+  const std::size_t most = most_in_a_handler(port, wrote, 2000);
   CHECK(most > 1);
   CHECK(most <= steps_enough);
   CHECK(read_peer(port, peer) == numbered(2000));

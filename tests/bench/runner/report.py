@@ -176,8 +176,8 @@ def machine_table(results):
 
 METHOD = """One load generator, on one core, drives the servers, which are on the other one; it
 compares every byte and reads the server's CPU clock and its own at both ends of the measured time
-(the kernel brings the clock of a server that runs up to date at its ticks, some milliseconds apart,
-so turns are many whole ticks long). All servers of a table are alive at once and take turns (A B C,
+(the server's while it sleeps, since the kernel brings the clock of one that runs up to date at its
+ticks alone, some milliseconds apart). All servers of a table are alive at once and take turns (A B C,
 C B A, ...); whose turn it is not sleeps. That is a sitting; for the next one servers are started
 afresh, and the sittings of a table are spread over the whole run. Pairs of processes take turns in
 rounds, afresh each time. Figures are medians; times are those of all turns; a ratio is the median
