@@ -1,8 +1,10 @@
 #include "loopback/ring.hpp"
 
+#include "loopback/copy.hpp"
+
 #include <algorithm>
 #include <cassert>
-#include <cstring>
+#include <chrono>
 
 namespace fairway::detail::shm {
 
@@ -25,32 +27,6 @@ bool move_at_once(const ring_place& place, std::uint64_t& index, word& shared, c
   index += bytes;
   shared.store(index, std::memory_order_release);
   return true;
-}
-
-// memcpy in pieces. glibc leaves longer ones (2 KiB on, x86-64) to `rep movsb`, and GCC those of a
-// known size to `rep movsq`. Where the target is not aligned AMD's Zen 3 does that many times
-// slower than vectors (https://lunnova.dev/articles/ryzen-slow-short-rep-mov), as into a large
-// block of malloc, which begins 16 bytes after a page: `sh tests/bench/run.sh --only bulk` tells.
-void copy(std::byte* to, const std::byte* from, std::size_t size) noexcept {
-  constexpr std::size_t piece_max = 1024;
-  while (size != 0) {
-    const std::size_t piece = std::min(size, piece_max);
-    std::memcpy(to, from, piece);
-    to += piece;
-    from += piece;
-    size -= piece;
-  }
-}
-
-// Asks for the line that a writer writes next, which its reader had last, so that the fence after
-// the next publish does not wait for it. Nothing comes of it where it is not to be had.
-void claim_line(std::byte* at) noexcept {
-#if defined(__x86_64__)
-  // The builtin asks for a line to read unless it is told of the processor.
-  asm volatile("prefetchw %0" : : "m"(*at));
-#else
-  __builtin_prefetch(at, 1);
-#endif
 }
 
 // Moves `bytes` between user memory and the ring from a free-running index on. What is moved is
@@ -77,6 +53,12 @@ void move(const ring_place& place, std::uint64_t& index, word& shared, const io_
       unpublished = 0;
     }
   }
+}
+
+std::uint64_t now_ns() noexcept {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
 
 }  // namespace
@@ -109,11 +91,10 @@ std::size_t ring_writer::write(const io_vec* pieces, unsigned count) noexcept {
   for (unsigned i = 0; i < count; ++i) wanted += pieces[i].size;
   const std::uint64_t room = std::min(space(wanted), wanted);
   if (room == 0) return 0;
-  const auto in = [](std::byte* ring, const std::byte* user, std::size_t n) {
-    copy(ring, user, n);
-  };
-  if (!move_at_once(at_, tail_, at_.shared->tail, *pieces, room, in)) {
-    move(at_, tail_, at_.shared->tail, pieces, room, in);
+  if (wanted >= at_.capacity / 4) {
+    write_bulk(pieces, room);
+  } else if (!move_at_once(at_, tail_, at_.shared->tail, *pieces, room, copy_into_ring)) {
+    move(at_, tail_, at_.shared->tail, pieces, room, copy_into_ring);
   }
   // Not in a full ring, where the reader is at these lines.
   if (room <= claiming_max && at_.capacity - (tail_ - head_) > claiming_max) {
@@ -122,6 +103,15 @@ std::size_t ring_writer::write(const io_vec* pieces, unsigned count) noexcept {
     }
   }
   return static_cast<std::size_t>(room);
+}
+
+void ring_writer::write_bulk(const io_vec* pieces, std::uint64_t bytes) noexcept {
+  if (can_stream && choice_.streams()) {
+    move(at_, tail_, at_.shared->tail, pieces, bytes, stream_into_ring);
+  } else {
+    move(at_, tail_, at_.shared->tail, pieces, bytes, copy_into_ring);
+  }
+  if (can_stream && choice_.fills_window(bytes)) choice_.window_ended(now_ns());
 }
 
 bool ring_writer::wake_reader() noexcept {
@@ -168,7 +158,7 @@ std::size_t ring_reader::read(const io_vec* pieces, unsigned count) noexcept {
   left = std::min(left, wanted);
   if (left == 0) return 0;
   const auto out = [](const std::byte* ring, std::byte* user, std::size_t n) {
-    copy(user, ring, n);
+    copy_out_of_ring(user, ring, n);
   };
   // Released: the writer may overwrite only what has been copied out, and is not shown.
   word nowhere{0};

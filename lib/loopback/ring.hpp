@@ -3,7 +3,8 @@
 // Own index and capacity are private; the shared copy of an index is only published. The peer's
 // index is loaded once into a local and checked; after a lie the ring is `broken`, moves nothing.
 // Memory order: bytes are copied before the release store of the index and after its acquire load.
-// `publish` and `park` pair by full fences, see layout.hpp.
+// `publish` and `park` pair by full fences, see layout.hpp. Bulk (a quarter of the ring and more)
+// goes in through the caches or past them, whichever streaming_choice.hpp finds the faster.
 //
 // The reader may show bytes where they are: what it reads meanwhile is copied, and the writer gets
 // all of that room back at once, when it is shown no more.
@@ -13,6 +14,7 @@
 #pragma once
 
 #include "loopback/layout.hpp"
+#include "loopback/streaming_choice.hpp"
 
 #include <fairway/engine/detail/initiate.hpp>
 
@@ -57,9 +59,12 @@ class ring_writer {
   bool reader_closed() const noexcept;
 
  private:
+  void write_bulk(const io_vec* pieces, std::uint64_t bytes) noexcept;
+
   ring_place at_;
   std::uint64_t tail_ = 0;
   std::uint64_t head_ = 0;  // the peer's, as last loaded
+  streaming_choice choice_;
   bool broken_ = false;
 };
 

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "loopback/copy.hpp"
 #include "loopback/segment.hpp"
 
 using namespace loopback_test;
@@ -84,7 +85,98 @@ bool survives_being_shown(std::uint64_t start, std::uint64_t seed) {
   return got == text;
 }
 
+// What a connection costs a byte, by way, in picoseconds: through the caches, past
+// them. It has bulk to send all the time.
+struct busy_connection {
+  busy_connection(std::uint64_t c, std::uint64_t s) : cached{c}, streamed{s} {}
+
+  std::uint64_t cached, streamed;
+  std::uint64_t now_ns = 1'000'000'000'000;
+  streaming_choice choice;
+
+  // Bytes of the `windows` that went past the caches, in percent.
+  unsigned run(unsigned windows, std::uint64_t pause_ns = 0) {
+    unsigned streams = 0;
+    for (unsigned i = 0; i < windows; ++i) {
+      streams += choice.streams();
+      now_ns += (choice.streams() ? streamed : cached) * streaming_choice::window_bytes / 1000;
+      if (i % 3 == 0) now_ns += pause_ns;
+      REQUIRE(choice.fills_window(streaming_choice::window_bytes));
+      choice.window_ended(now_ns);
+    }
+    return streams * 100 / windows;
+  }
+};
+
+// Copies `size` bytes between two blocks, `to` and `from` bytes into a line; true: these and no
+// others.
+template <class Copy>
+bool copies_these(std::size_t size, std::size_t to, std::size_t from, Copy copy) {
+  alignas(64) std::byte source[4096], target[4096];
+  for (std::size_t i = 0; i < sizeof source; ++i) source[i] = static_cast<std::byte>(i * 7 + 1);
+  std::memset(target, 0, sizeof target);
+  copy(target + to, source + from, size);
+  const auto none = [](const std::byte* at, const std::byte* end) {
+    return std::all_of(at, end, [](std::byte one) { return one == std::byte{0}; });
+  };
+  return std::memcmp(target + to, source + from, size) == 0 && none(target, target + to) &&
+         none(target + to + size, std::end(target));
+}
+
 }  // namespace
+
+TEST_CASE("a copy is of these bytes and no others, wherever they are in their lines") {
+  for (std::size_t size = 0; size < 2600; size += size < 200 ? 1 : 61) {
+    for (const std::size_t apart : {0, 1, 8, 16, 63}) {
+      CAPTURE(size);
+      CAPTURE(apart);
+      CHECK(copies_these(size, apart, 16, copy_into_ring));
+      CHECK(copies_these(size, 16, apart, copy_out_of_ring));
+      CHECK(copies_these(size, apart, 16, stream_into_ring));
+      CHECK(copies_these(size, apart, apart, stream_into_ring));
+    }
+  }
+}
+
+TEST_CASE("bulk goes past the caches where that is faster, and back when it is no longer") {
+  busy_connection far{300, 130};
+  CHECK(far.run(1000) >= 90);
+  far.cached = 80;  // it came near
+  CHECK(far.run(2 * streaming_choice::kept) <= 60);
+  CHECK(far.run(1000) <= 5);
+  far.cached = 300;
+  CHECK(far.run(2 * streaming_choice::kept) >= 40);
+  CHECK(far.run(1000) >= 90);
+}
+
+TEST_CASE("bulk stays in the caches unless the other way is clearly faster") {
+  CHECK(busy_connection{100, 95}.run(1000) <= 5);
+  CHECK(busy_connection{100, 100}.run(1000) <= 5);
+  CHECK(busy_connection{100, 80}.run(1000) >= 90);
+}
+
+TEST_CASE("pauses of a connection do not decide how its bulk goes") {
+  for (const std::uint64_t pause_ns : {1'000ull, 1'000'000ull, 1'000'000'000'000'000'000ull}) {
+    CAPTURE(pause_ns);
+    CHECK(busy_connection{300, 130}.run(1000, pause_ns) >= 90);
+    CHECK(busy_connection{100, 130}.run(1000, pause_ns) <= 5);
+  }
+}
+
+TEST_CASE("bulk comes out as it went in while both ways are tried") {
+  one_ring ring{64, 65536};
+  support::seeded random{1};
+  const std::string text = random.bytes(65536);
+  constexpr std::uint64_t enough = 3 * streaming_choice::tried * streaming_choice::window_bytes;
+  std::uint64_t moved = 0;
+  for (std::uint64_t at = 0; moved < enough; at += 777) {
+    const std::string_view piece = std::string_view{text}.substr(at % 1000, 20'000 + at % 40'000);
+    const std::size_t put_now = put(*ring.writer, piece);
+    REQUIRE(put_now == piece.size());
+    REQUIRE(get(*ring.reader, put_now) == piece);
+    moved += put_now;
+  }
+}
 
 TEST_CASE("bytes come out as they went in, also where the indices pass 2^32 and 2^64") {
   const std::uint64_t starts[] = {0, (std::uint64_t{1} << 32) - 5000, ~std::uint64_t{0} - 5000, 7};
