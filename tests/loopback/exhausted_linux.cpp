@@ -80,8 +80,8 @@ std::size_t look_around(completion_port& port) {
   return found;
 }
 
-void converse(completion_port& one, fairway::stream& a, completion_port& other,
-              fairway::stream& b) {
+void exchange_words(completion_port& one, fairway::stream& a, completion_port& other,
+                    fairway::stream& b) {
   say(one, a, "question");
   CHECK(hear(other, b, 8) == "question");
   say(other, b, "answer");
@@ -93,7 +93,7 @@ void check_fast(completion_port& port, fairway::listener& l, completion_port& di
   fairway::stream c = dialled_fast(dialling, l.local_endpoint().value());
   fairway::stream a = accept(port, l);
   take_part(port, a);
-  converse(port, a, dialling, c);
+  exchange_words(port, a, dialling, c);
   CHECK(c.path() == path::shared_memory);
 }
 
@@ -146,7 +146,7 @@ TEST_CASE("a connector without descriptors for its offer is TCP, and has it when
       auto a = accept(port, l);
       if (free < 4) CHECK(a.path_reason() == path_reason::peer_did_not_ask);
       if (free == 4) take_part(port, a);
-      converse(port, a, other, c);
+      exchange_words(port, a, other, c);
       check_fast(port, l, other);
     }}.join();
     look_around(port);
@@ -167,7 +167,7 @@ TEST_CASE("an accepting end without a descriptor for a process rests, and takes 
   CHECK(found < 10);
   auto a = accept(port, l);
   take_part(port, a);
-  converse(port, a, other, c);
+  exchange_words(port, a, other, c);
   // It waits for the next process as before.
   completion_port third;
   check_fast(port, l, third);
@@ -185,7 +185,7 @@ TEST_CASE("an accepting end without a descriptor for memory says so, and has the
   auto a = accept(port, l);
   CHECK(a.path() == path::tcp);
   CHECK(a.path_reason() == path_reason::no_descriptors);
-  converse(port, a, other, c);
+  exchange_words(port, a, other, c);
   check_fast(port, l, other);
   CHECK(c.path() == path::tcp);
 }
@@ -204,7 +204,7 @@ TEST_CASE("an accepting end beyond its limit of memory says so, and has it when 
       auto a = accept(port, l);
       CHECK(a.path() == path::tcp);
       CHECK(a.path_reason() == path_reason::no_memory);
-      converse(port, a, other, c);
+      exchange_words(port, a, other, c);
     }
     fairway::set_loopback_memory_max(fairway::loopback_memory_usual);
     check_fast(port, l, other);
@@ -272,11 +272,11 @@ TEST_CASE("a listener that comes again in its process has the fast path with the
 
 TEST_CASE("of listeners that share an endpoint one has the name, and the others are TCP") {
   completion_port port;
-  const fairway::listen_options wanted{.reuse_port = true,
+  const fairway::listen_options sharing{.reuse_port = true,
                                        .loopback = fairway::loopback::shared_memory};
-  auto first = listen(port, endpoint::loopback_v4(0), wanted);
+  auto first = listen(port, endpoint::loopback_v4(0), sharing);
   const endpoint at = first.local_endpoint().value();
-  auto second = listen(port, at, wanted);
+  auto second = listen(port, at, sharing);
   accepted by_first;
   accepted by_second;
   first.async_accept(by_first.record());
@@ -298,7 +298,7 @@ TEST_CASE("of listeners that share an endpoint one has the name, and the others 
       CHECK(a.path_reason() == path_reason::name_taken);
       second.async_accept(by_second.record());
     }
-    converse(port, a, port, c);
+    exchange_words(port, a, port, c);
     CHECK(c.path() == (named ? path::shared_memory : path::tcp));
   }
   CHECK(of_second > 0);
@@ -314,7 +314,7 @@ TEST_CASE("a source that the user bound is offered as it is") {
   auto [a, c] = connect_fast(port, port, {.source = source});
   CHECK(c.local_endpoint().value() == source);
   take_part(port, a);
-  converse(port, a, port, c);
+  exchange_words(port, a, port, c);
   CHECK(c.path() == path::shared_memory);
 }
 
