@@ -51,6 +51,8 @@ class buffer_pool {
   void give(receive_block& block) noexcept;
   // A block that was made before is in the pool.
   bool any_free() const noexcept { return !free_.empty(); }
+  // Memory was short for the first one: none can come back.
+  bool none_made() const noexcept { return blocks_.empty(); }
 
  private:
   port_core& core_;

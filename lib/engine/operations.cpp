@@ -264,6 +264,10 @@ void port_core::release(io_object& object) noexcept {
 receive_block* port_core::take_block(io_op& op) noexcept {
   if (receive_block* block = buffers_.take()) return block;
   counts_.overflows.add();
+  if (buffers_.none_made()) {
+    complete(op, boost::asio::error::no_memory, 0);
+    return nullptr;
+  }
   op.flags |= op_waits_for_block;
   op.next = nullptr;
   (block_waiters_last_ == nullptr ? block_waiters_ : block_waiters_last_->next) = &op;

@@ -196,7 +196,8 @@ class port_core : public owner_side {
 
   // --- memory ---
   buffer_pool& buffers() noexcept { return buffers_; }
-  // A buffer for a receive; null: `op` now waits for one and is started again when it comes.
+  // A buffer for a receive; null: `op` now waits for one and is started again when it comes. Or it
+  // has ended (it does not wait, see op_waits_for_block): there is no memory even for one buffer.
   receive_block* take_block(io_op& op) noexcept;
   void give_block(receive_block& block) noexcept;
   // `op`, which waits for a buffer, does so no longer: it ends otherwise, or asks again.

@@ -191,8 +191,7 @@ bool channel::read_ring(io_op& op) noexcept {
       end_held(op, {}, shown);
       return true;
     }
-    op.block = stream_.core->take_block(op);
-    if (op.block == nullptr) return false;  // tried again when one comes back
+    if (!take_block(op)) return in_ == nullptr;  // tried again when one comes back
     one = {op.block->data(), stream_.core->buffers().block_bytes()};
     into = &one;
     count = 1;
@@ -201,6 +200,13 @@ bool channel::read_ring(io_op& op) noexcept {
   if (got == 0) return give_verdict(op, verdict::broken);
   end_held(op, {}, got);
   return true;
+}
+
+// False: it waits for one, or has ended.
+bool channel::take_block(io_op& op) noexcept {
+  op.block = stream_.core->take_block(op);
+  if (op.block == nullptr && (op.flags & op_waits_for_block) == 0) in_ = nullptr;
+  return op.block != nullptr;
 }
 
 // Gives a receive a view of what there is. Zero: one is out, there is no memory for it, or the ring
@@ -263,8 +269,7 @@ bool channel::read_tcp(io_op& op) noexcept {
   tcp::outcome got;
   if (op.kind == op_kind::receive) {
     if (!tcp::readable(socket)) return false;
-    op.block = stream_.core->take_block(op);
-    if (op.block == nullptr) return false;
+    if (!take_block(op)) return in_ == nullptr;
     const io_vec one{op.block->data(), stream_.core->buffers().block_bytes()};
     got = tcp::receive(socket, &one, 1);
   } else {

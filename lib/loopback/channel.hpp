@@ -127,6 +127,7 @@ class channel : public io_attachment {
   bool give_verdict(io_op& op, verdict v) noexcept;
   void tell_moved() noexcept;
   std::size_t take(const io_vec* into, unsigned count) noexcept;
+  bool take_block(io_op& op) noexcept;
   std::size_t show(io_op& op) noexcept;
   bool wait_beside_view(io_op& op) noexcept;
   bool part_from_view() noexcept;

@@ -45,7 +45,7 @@
 // A ring is bytes, not messages: a power of two, indices free-running in 64 bits, never equal to
 // offsets. Its owner keeps index and capacity to itself, the shared copy is for the other side; an
 // index of the peer is loaded once, into a local, and checked: it may not run backwards and may not
-// pass the capacity. A lie ends the connection with peer_broke_the_ring. Memory: 132 KiB a
+// pass the capacity. A lie ends the connection with peer_broke_the_ring. Memory: 130 KiB a
 // connection with the usual rings of 64 KiB, really charged, because the arena is backed.
 //
 // Views. A reader may hand out bytes where they are and publish nothing until they come back. It

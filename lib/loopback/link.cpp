@@ -68,12 +68,18 @@ std::shared_ptr<link> link::make(service& where, int fd, side me, std::size_t ri
 }
 
 link::~link() {
+  system::close_memory(unmapped_);
   if (wire_ == nullptr) return;
   wire_->of = nullptr;
   drop_object(wire_);
 }
 
 bool link::is_open() const noexcept { return wire_ != nullptr && !wire_->closing; }
+
+bool link::is_alive() noexcept {
+  if (is_open()) on_readable();
+  return is_open();
+}
 
 void link::watch() noexcept {
   if (!is_open() || !wire_->watching.idle()) return;
@@ -168,24 +174,40 @@ slot_use link::take_slot(path_reason& why) {
   return pool_.take();
 }
 
-void link::take_arena(int memory) {
+void link::take_arena(int memory) noexcept {
+  if (me_ != side::acceptor || !trusted_) return system::close_memory(memory);
+  if (memory >= 0 && unmapped_ < 0) {
+    unmapped_ = memory;
+    return map_arena();
+  }
+  // The offers in it are not to be seen, those of a new link may be.
+  if (memory < 0) short_of_ = path_reason::no_descriptors;
+  system::close_memory(memory);
+  refuse_offers();
+}
+
+// Keeps it when there is no memory for it, to try again: the connector goes on with it.
+void link::map_arena() noexcept {
+  path_reason why = path_reason::no_memory;
   try {
-    path_reason why{};
-    if (me_ == side::acceptor && trusted_ && members_.size() < arenas_max) {
-      if (auto mapped = system::map_arena(memory, why)) {
+    if (members_.size() < arenas_max) {
+      if (auto mapped = system::map_arena(unmapped_, why)) {
         members_.push_back({mapped, std::vector<channel*>(mapped->shape().slots)});
-      } else if (why == path_reason::peer_broke_rules) {
-        distrust();
+        why = path_reason::none;
       }
     }
   } catch (const std::bad_alloc&) {
-    // The offers in it will not be found: TCP.
+    why = path_reason::no_memory;
   }
-  system::close_memory(memory);
+  short_of_ = why == path_reason::no_memory ? why : path_reason::none;
+  if (short_of_ != path_reason::none) return;
+  if (why == path_reason::peer_broke_rules) distrust();
+  system::close_memory(std::exchange(unmapped_, -1));
 }
 
 void link::collect(offer_book& book, const std::shared_ptr<link>& self) {
   if (!is_open() || !trusted_) return;
+  if (unmapped_ >= 0) map_arena();
   // Arenas that were sent before the connection that is being matched.
   const bool more = members_.empty() ||
                     members_.front().at->header().arenas.load(std::memory_order_acquire) >
@@ -199,7 +221,7 @@ void link::collect(offer_book& book, const std::shared_ptr<link>& self) {
 }
 
 void link::refuse_offers() noexcept {
-  wanted_ = false;
+  if (!std::exchange(wanted_, false)) return;
   if (!is_open() || !service_.is_own()) return;
   system::send_note(static_cast<int>(wire_->handle), system::note::refused);
 }

@@ -56,10 +56,14 @@ class link {
 
   // --- acceptor ---
   void collect(offer_book& book, const std::shared_ptr<link>& self);
-  // The listener is gone: the connector need not offer any more.
+  // The connector need not offer any more: the listener is gone, or cannot see the offers.
   void refuse_offers() noexcept;
+  // What this end was short of for an arena that it does not have; else none.
+  path_reason short_of() const noexcept { return short_of_; }
 
   bool is_open() const noexcept;
+  // The same, with what the other end has said by now.
+  bool is_alive() noexcept;
   // Nobody uses it and nobody will.
   bool is_useless() const noexcept { return !is_open() || (me_ == side::acceptor && !wanted_); }
 
@@ -73,7 +77,8 @@ class link {
   void on_readable() noexcept;
   void answer_bells() noexcept;
   void ended() noexcept;
-  void take_arena(int memory);
+  void take_arena(int memory) noexcept;
+  void map_arena() noexcept;
   member* member_of(const slot_use& use) noexcept;
 
   service& service_;
@@ -81,6 +86,8 @@ class link {
   std::vector<member> members_;
   slot_pool pool_;
   std::size_t ring_bytes_;
+  int unmapped_ = -1;  // an arena for which there was no memory
+  path_reason short_of_ = path_reason::none;
   side me_;
   bool trusted_ = true;
   bool wanted_ = true;

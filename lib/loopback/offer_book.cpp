@@ -4,9 +4,23 @@
 
 namespace fairway::detail::shm {
 
+namespace {
+
+// To look through a full book costs as much as it has offers: once for that part of it refused, so
+// that a process which fills it does not hold up the port with each offer more.
+constexpr std::size_t refused_part = 64;
+
+}  // namespace
+
 bool offer_book::add(const address_pair& ends, found_offer offer) {
-  if (offers_.size() >= offers_max_) drop_stale();
-  if (offers_.size() >= offers_max_) return false;
+  if (offers_.size() >= offers_max_) {
+    if (refused_ == 0) drop_stale();
+    if (offers_.size() >= offers_max_) {
+      refused_ = refused_ < offers_max_ / refused_part ? refused_ + 1 : 0;
+      return false;
+    }
+  }
+  refused_ = 0;
   offers_.emplace(ends, std::move(offer));
   return true;
 }

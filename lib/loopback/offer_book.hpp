@@ -1,8 +1,9 @@
 // The acceptor's offers that no connection has matched yet.
 //
 // Two live offers for one pair of endpoints: neither counts, until both are gone. Stale offers
-// (revoked, or their slot has gone on) are dropped when they are met and, a few at a time, when the
-// book is full; a full book forgets nothing that is live, it takes no more.
+// (revoked, or their slot has gone on) are dropped when they are met and, all, when the book is
+// full; a full book forgets nothing that is live, it takes no more, and looks for stale ones again
+// after it has refused some.
 //
 // Threads: one, the port's.
 #pragma once
@@ -37,6 +38,7 @@ class offer_book {
   void drop_stale();
 
   std::size_t offers_max_;
+  std::size_t refused_ = 0;  // since stale ones were looked for
   std::unordered_multimap<address_pair, found_offer, address_pair_hash> offers_;
 };
 

@@ -49,7 +49,7 @@ class service final : public poll_hook {
   // Keeps a link alive until its port ends or it is of no more use.
   void keep(std::shared_ptr<link> made);
   // The link to the listener at that address with rings of that size; null: none yet.
-  std::shared_ptr<link> find(const address& listener, std::size_t ring_bytes) const;
+  std::shared_ptr<link> find(const address& listener, std::size_t ring_bytes);
   void add(const address& listener, std::shared_ptr<link> to);
   void forget_useless();
 

@@ -10,10 +10,13 @@ void service::keep(std::shared_ptr<link> made) {
   links_.push_back(std::move(made));
 }
 
-std::shared_ptr<link> service::find(const address& listener, std::size_t ring_bytes) const {
+std::shared_ptr<link> service::find(const address& listener, std::size_t ring_bytes) {
   auto [at, last] = by_listener_.equal_range(listener);
   for (; at != last; ++at) {
-    if (at->second->ring_bytes() == ring_bytes && at->second->takes_offers()) return at->second;
+    const std::shared_ptr<link> known = at->second;
+    if (known->ring_bytes() != ring_bytes || !known->takes_offers()) continue;
+    // Its listener may have gone, and another one may have come.
+    if (known->is_alive() && known->takes_offers()) return known;
   }
   return nullptr;
 }

@@ -46,14 +46,15 @@ struct rendezvous_sockets {
 };
 // -1: see `why`.
 rendezvous_sockets listen_at(const std::string& name, path_reason& why) noexcept;
-// A process of the same user that has connected; -1: none waits. Others are turned away.
-int accept_peer(int listening) noexcept;
+// A process of the same user that has connected; -1: none waits, or it cannot be taken now, which
+// `short_of` says. Others are turned away.
+int accept_peer(int listening, bool& short_of) noexcept;
 int connect_to(const std::string& name, path_reason& why) noexcept;
 
 enum class note : char { nothing, end, bell = 'b', refused = 'r', arena = 'a' };
 struct message {
   note what = note::nothing;
-  int memory = -1;  // with `arena`: to be closed by who receives it
+  int memory = -1;  // with `arena`: to be closed by who receives it; -1: no descriptor was free
 };
 bool send_arena(int link, int memory, const arena_shape& shape) noexcept;
 void send_note(int link, note what) noexcept;

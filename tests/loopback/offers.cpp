@@ -125,6 +125,25 @@ TEST_CASE("a full book drops what is stale and refuses what is too much") {
   CHECK(s.book.take(ends(2)).use);
 }
 
+TEST_CASE("a book that is full of live offers is not looked through for each one more") {
+  auto memory = make_arena(64);
+  slot_pool pool;
+  pool.add(memory);
+  offer_book book{64};
+  std::vector<slot_use> uses;
+  for (std::uint16_t i = 0; i < 64; ++i) {
+    uses.push_back(pool.take());
+    slot_pool::offer(uses.back(), ends(static_cast<std::uint16_t>(1000 + i)));
+    CHECK(book.add(ends(static_cast<std::uint16_t>(1000 + i)), {uses.back(), nullptr}));
+  }
+  const found_offer more{uses.back(), nullptr};
+  CHECK_FALSE(book.add(ends(1), more));
+  switch_machine{uses.front().place(side::connector)}.revoke();
+  CHECK_FALSE(book.add(ends(1), more));
+  CHECK(book.add(ends(1), more));
+  CHECK(book.size() == 64);
+}
+
 TEST_CASE("an endpoint is the same to both ends, also mapped into IPv6 and as the any address") {
   const auto v4 = address_of(endpoint::parse("127.0.0.1:80").value());
   CHECK(address_of(endpoint::parse("[::ffff:127.0.0.1]:80").value()) == v4);

@@ -59,4 +59,10 @@ check holds bells -DCAP=2
 for mutation in REARM PLAIN CLOSE LOOK; do
   check breaks bells -DBUG_$mutation
 done
+check holds views
+check holds views -DCAP=5 -DWANT=3
+check holds views -DANY_FIRST
+for mutation in FREE ANY HELD FENCE; do
+  check breaks views -DBUG_$mutation
+done
 exit $failed

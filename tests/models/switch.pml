@@ -4,7 +4,7 @@
  * revoked by either end, all by compare-and-swap. Side 0 = connector, 1 = acceptor.
  * Doorbells are bytes of TCP with -DTCPBELL (value DB), else they are not part of this model.
  * Not modelled: a slot's next use, several connections, weak memory (doorbell.pml has the fences),
- * wake-ups, partial reads and writes, receive views, fork.
+ * wake-ups, partial reads and writes, receive views (views.pml), fork.
  * Mutations, each of which must break a property:
  *  -DBUG_SHUT     a shutdown before the switch goes to TCP without revoking
  *  -DBUG_EOF      the end of TCP is believed without looking at state and ring again

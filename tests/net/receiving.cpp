@@ -11,7 +11,10 @@
 #include <vector>
 
 #if defined(__linux__)
+#include <fstream>
+
 #include <pthread.h>
+#include <sys/resource.h>
 #endif
 
 using namespace support;
@@ -203,6 +206,37 @@ TEST_CASE("a reset while a receive waits for a buffer is told once there is one"
   pump(port, [&] { return waits.done(); });
   CHECK(waits.ec == condition::reset);
 }
+
+#if defined(__linux__)
+TEST_CASE("a receive for which not one buffer can be made ends, and has one when there is memory") {
+  if (slow) {
+    std::puts("SKIP: a sanitizer's memory has no limit");
+    return;
+  }
+  const int status = in_child([] {
+    completion_port port{buffers(4, 16 << 20)};
+    auto pair = connect_buffered(port);
+    pair.peer.write("x");
+    std::size_t pages = 0;
+    std::ifstream{"/proc/self/statm"} >> pages;
+    rlimit usual{};
+    if (::getrlimit(RLIMIT_AS, &usual) != 0) return 1;
+    rlimit low = usual;
+    low.rlim_cur = pages * 4096 + (8 << 20);
+    if (::setrlimit(RLIMIT_AS, &low) != 0) return 2;
+    received_bytes got;
+    pair.stream.async_receive(got.record());
+    pump(port, [&] { return got.done(); });
+    if (got.ec != asio::error::no_memory || !got.value.empty()) return 3;
+    ::setrlimit(RLIMIT_AS, &usual);
+    received_bytes again;
+    pair.stream.async_receive(again.record());
+    pump(port, [&] { return again.done(); });
+    return !again.ec && text_of(again.value) == "x" ? 0 : 4;
+  });
+  CHECK(status == 0);
+}
+#endif
 
 TEST_CASE("a received outlives its stream and its port") {
   received kept;

@@ -130,7 +130,8 @@ bool port::perform_read(io_op& op) noexcept {
 
 bool port::perform_receive(io_op& op) noexcept {
   receive_block* block = core_.take_block(op);
-  if (block == nullptr) return false;  // started again when a buffer comes back
+  // Started again when a buffer comes back, unless none will.
+  if (block == nullptr) return (op.flags & op_waits_for_block) == 0;
   const auto fault = enter_transfer(core_, kernel_entry::receive);
   const std::size_t wanted = core_.buffers().block_bytes();
   ssize_t got = -1;

@@ -38,7 +38,7 @@ struct rendezvous final : io_attachment {
     }
     static void destroy_it(io_object* object) noexcept { delete static_cast<door*>(object); }
     static void on_ready(handler_base* base, io_op& op);
-    void watch() noexcept;
+    void watch() noexcept;  // unless it does or that is of no use
 
     rendezvous* of;  // null once the listener is gone
     io_op watching{op_kind::wait};
@@ -61,9 +61,13 @@ struct rendezvous final : io_attachment {
     open = false;
   }
   void drain() noexcept;
-  found_offer find(const address_pair& ends) {
-    for (const auto& l : links) l->collect(book, l);
-    return book.take(ends);
+  found_offer find(const address_pair& ends);
+  // Why an offer is not there: this end may have been short of what it takes to see it.
+  path_reason missing() const noexcept {
+    for (const auto& l : links) {
+      if (l->short_of() != path_reason::none) return l->short_of();
+    }
+    return path_reason::peer_did_not_ask;
   }
 
   service& where;
@@ -72,6 +76,7 @@ struct rendezvous final : io_attachment {
   door* entry = nullptr;
   int mark = -1;
   bool open = true;
+  bool short_of_descriptors = false;  // a process waits that could not be taken
   std::vector<std::shared_ptr<link>> links;
   offer_book book;
 };
@@ -88,7 +93,10 @@ void rendezvous::door::on_ready(handler_base* base, io_op& op) {
   owner.release(self);
 }
 
+// Of a process that could not be taken the system would tell again at once: the next connection
+// looks for it.
 void rendezvous::door::watch() noexcept {
+  if (closing || !watching.idle() || of->short_of_descriptors) return;
   core->attach_background(watching, this);
   watching.kind = op_kind::wait;
   watching.waiting = wait_for::read;
@@ -97,11 +105,12 @@ void rendezvous::door::watch() noexcept {
 
 void rendezvous::drain() noexcept {
   std::erase_if(links, [&](const auto& l) {
-    if (!l->is_open()) book.drop(l.get());
-    return !l->is_open();
+    if (l->is_useless()) book.drop(l.get());
+    return l->is_useless();
   });
   for (unsigned i = 0; i < links_at_once; ++i) {
-    const int fd = system::accept_peer(static_cast<int>(entry->handle));
+    short_of_descriptors = false;
+    const int fd = system::accept_peer(static_cast<int>(entry->handle), short_of_descriptors);
     if (fd < 0) return;
     if (links.size() >= links_max) {
       system::close_memory(fd);
@@ -115,6 +124,15 @@ void rendezvous::drain() noexcept {
   }
 }
 
+found_offer rendezvous::find(const address_pair& ends) {
+  for (const auto& l : links) l->collect(book, l);
+  found_offer found = book.take(ends);
+  // Of a process that has gone it may be that of an earlier connection, which another listener of
+  // this endpoint had.
+  if (found.use && !found.from->is_alive()) return {};
+  return found;
+}
+
 void match_offer(rendezvous& at, io_object& stream) {
   port_core& core = at.where.core();
   const auto remote = sockets::remote_endpoint(stream.handle);
@@ -125,10 +143,13 @@ void match_offer(rendezvous& at, io_object& stream) {
   const address_pair ends{address_of(remote.value()), address_of(local.value())};
   found_offer found = at.find(ends);
   if (!found.use) {
+    path_reason why = at.missing();
     at.drain();  // the offer may be on a link that has just come
+    at.entry->watch();
     found = at.find(ends);
+    if (why == path_reason::peer_did_not_ask) why = at.missing();
+    if (!found.use) return tell_path(core, stream, path::tcp, why);
   }
-  if (!found.use) return tell_path(core, stream, path::tcp, path_reason::peer_did_not_ask);
   if (stream.core != &core) return tell_path(core, stream, path::tcp, path_reason::other_port);
   stream.attached = new linked_channel{stream, at.where, found.from, found.use, side::acceptor};
   tell_path(core, stream, path::tcp, path_reason::not_yet);
@@ -190,7 +211,7 @@ std::shared_ptr<link> link_to(service& where, const address& target, std::size_t
   const address any4 = any_of(target, 4);
   const address any6 = any_of(target, 6);
   for (const address& at : {target, any4, any6}) {
-    if (&at == &any4 && target.name >> 32 == 6) continue;
+    if (at == any4 && target.name >> 32 == 6) continue;
     if (auto known = where.find(at, ring_bytes)) return known;
     const int fd = system::connect_to(name_of(at), why);
     if (fd < 0) {

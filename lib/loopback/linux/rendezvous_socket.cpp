@@ -116,10 +116,13 @@ rendezvous_sockets listen_at(const std::string& name, path_reason& why) noexcept
   return {listening, mark};
 }
 
-int accept_peer(int listening) noexcept {
+int accept_peer(int listening, bool& short_of) noexcept {
   for (int i = 0; i < backlog; ++i) {
     const int fd = ::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    if (fd < 0) return -1;
+    if (fd < 0) {
+      short_of = errno != EAGAIN;
+      return -1;
+    }
     if (same_user(fd)) return fd;
     ::close(fd);
   }
@@ -200,7 +203,7 @@ message receive(int link) noexcept {
   }
   if (got == 0) return {note::end};
   const bool arena_came = text.what == static_cast<char>(note::arena) && got == sizeof text &&
-                          text.version == protocol_version && found.memory >= 0;
+                          text.version == protocol_version;
   if (arena_came) {
     found.what = note::arena;
     return found;

@@ -1,0 +1,329 @@
+// What runs out: descriptors at each socket of the rendezvous, memory at the accepting end, and
+// offers whose owner has gone. Each leaves a connection TCP, says why, and leaks nothing.
+
+#include "support/shared_memory.hpp"
+
+#include "loopback/address.hpp"
+#include "loopback/arena.hpp"
+#include "loopback/system.hpp"
+
+#include <cerrno>
+#include <filesystem>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+using namespace support;
+using fairway::completion_port;
+using fairway::endpoint;
+using fairway::path;
+using fairway::path_reason;
+namespace shm = fairway::detail::shm;
+
+namespace {
+
+std::size_t descriptors_in_use() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& one : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+    ++count;
+  }
+  return count;
+}
+
+// While it lives the process has so many descriptors free.
+class few_descriptors {
+ public:
+  explicit few_descriptors(std::size_t free) {
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &usual_) == 0);
+    int last = 0;
+    for (const auto& one : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+      last = std::max(last, std::stoi(one.path().filename().string()));
+    }
+    rlimit low = usual_;
+    low.rlim_cur = static_cast<rlim_t>(last) + 9;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &low) == 0);
+    for (;;) {
+      const int one = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+      if (one < 0) break;
+      fillers_.push_back(one);
+    }
+    for (; free > 0; --free) {
+      ::close(fillers_.back());
+      fillers_.pop_back();
+    }
+  }
+  few_descriptors(const few_descriptors&) = delete;
+  few_descriptors& operator=(const few_descriptors&) = delete;
+  ~few_descriptors() {
+    for (const int one : fillers_) ::close(one);
+    ::setrlimit(RLIMIT_NOFILE, &usual_);
+  }
+
+ private:
+  rlimit usual_{};
+  std::vector<int> fillers_;
+};
+
+// Looks around so often that whatever has come is found; returns how often there was something.
+std::size_t look_around(completion_port& port) {
+  // Else it would not look, as the rendezvous is no work.
+  const auto work = asio::require(port.get_executor(), asio::execution::outstanding_work.tracked);
+  std::size_t found = 0;
+  port.restart();
+  for (int i = 0; i < 100; ++i) found += port.poll_one();
+  return found;
+}
+
+void exchange_words(completion_port& one, fairway::stream& a, completion_port& other,
+                    fairway::stream& b) {
+  say(one, a, "question");
+  CHECK(hear(other, b, 8) == "question");
+  say(other, b, "answer");
+  CHECK(hear(one, a, 6) == "answer");
+}
+
+// The connection that comes next is on the fast path.
+void check_fast(completion_port& port, fairway::listener& l, completion_port& dialling) {
+  fairway::stream c = dialled_fast(dialling, l.local_endpoint().value());
+  fairway::stream a = accept(port, l);
+  take_part(port, a);
+  exchange_words(port, a, dialling, c);
+  CHECK(c.path() == path::shared_memory);
+}
+
+}  // namespace
+
+TEST_CASE("a listener without descriptors for its rendezvous is TCP and says so") {
+  completion_port port;
+  // Its own socket, the rendezvous, the mark.
+  for (std::size_t free = 1; free <= 3; ++free) {
+    CAPTURE(free);
+    const std::size_t before = descriptors_in_use();
+    fairway::listener l;
+    {
+      const few_descriptors left{free};
+      l = listen_fast(port);
+    }
+    CHECK(descriptors_in_use() == before + (free < 3 ? 1 : 3));
+    auto plain = raw_peer::connect(l.local_endpoint().value());
+    auto a = accept(port, l);
+    CHECK(a.path() == path::tcp);
+    CHECK(a.path_reason() ==
+          (free < 3 ? path_reason::no_descriptors : path_reason::peer_did_not_ask));
+    say(port, a, "x");
+    CHECK(read_exactly(port, plain, 1) == "x");
+    a.close();
+    l.close();
+    drain(port);
+    plain.close();
+    CHECK(descriptors_in_use() == before);
+  }
+}
+
+TEST_CASE("a connector without descriptors for its offer is TCP, and has it when there are") {
+  completion_port port;
+  auto l = listen_fast(port);
+  // Its own socket, the one that asks for a mark, the link, the memory.
+  for (std::size_t free = 1; free <= 4; ++free) {
+    CAPTURE(free);
+    const std::size_t before = descriptors_in_use();
+    // The socket that asks is the thread's, the link the port's.
+    std::thread{[&] {
+      completion_port other;
+      fairway::stream c;
+      {
+        const few_descriptors left{free};
+        c = dialled_fast(other, l.local_endpoint().value());
+      }
+      CHECK(c.path() == path::tcp);
+      CHECK(c.path_reason() == (free < 4 ? path_reason::no_descriptors : path_reason::not_yet));
+      auto a = accept(port, l);
+      if (free < 4) CHECK(a.path_reason() == path_reason::peer_did_not_ask);
+      if (free == 4) take_part(port, a);
+      exchange_words(port, a, other, c);
+      check_fast(port, l, other);
+    }}.join();
+    look_around(port);
+    CHECK(descriptors_in_use() == before);
+  }
+}
+
+TEST_CASE("an accepting end without a descriptor for a process rests, and takes it later") {
+  completion_port port;
+  completion_port other;
+  auto l = listen_fast(port);
+  fairway::stream c = dialled_fast(other, l.local_endpoint().value());
+  std::size_t found = 0;
+  {
+    const few_descriptors none{0};
+    found = look_around(port);
+  }
+  CHECK(found < 10);
+  auto a = accept(port, l);
+  take_part(port, a);
+  exchange_words(port, a, other, c);
+  // It waits for the next process as before.
+  completion_port third;
+  check_fast(port, l, third);
+}
+
+TEST_CASE("an accepting end without a descriptor for memory says so, and has the next memory") {
+  completion_port port;
+  completion_port other;
+  auto l = listen_fast(port);
+  fairway::stream c = dialled_fast(other, l.local_endpoint().value());
+  {
+    const few_descriptors for_the_process{1};
+    look_around(port);
+  }
+  auto a = accept(port, l);
+  CHECK(a.path() == path::tcp);
+  CHECK(a.path_reason() == path_reason::no_descriptors);
+  exchange_words(port, a, other, c);
+  check_fast(port, l, other);
+  CHECK(c.path() == path::tcp);
+}
+
+TEST_CASE("an accepting end beyond its limit of memory says so, and has it when there is more") {
+  const std::size_t before = fairway::loopback_memory();
+  {
+    completion_port port;
+    completion_port other;
+    auto l = listen_fast(port);
+    fairway::set_loopback_memory_max(before + 3'000'000);  // enough for the connecting end alone
+    fairway::stream c = dialled_fast(other, l.local_endpoint().value());
+    for (int i = 0; i < 3; ++i) {
+      if (i != 0) c = dialled_fast(other, l.local_endpoint().value());
+      CHECK(c.path_reason() == path_reason::not_yet);
+      auto a = accept(port, l);
+      CHECK(a.path() == path::tcp);
+      CHECK(a.path_reason() == path_reason::no_memory);
+      exchange_words(port, a, other, c);
+    }
+    fairway::set_loopback_memory_max(fairway::loopback_memory_usual);
+    check_fast(port, l, other);
+  }
+  CHECK(fairway::loopback_memory() == before);
+}
+
+TEST_CASE("an offer of a process that has gone is nobody else's") {
+  // As of a connection that another listener of the same endpoint had (SO_REUSEPORT).
+  for (const bool seen : {false, true}) {
+    CAPTURE(seen);
+    completion_port port;
+    auto l = listen_fast(port);
+    const endpoint at = l.local_endpoint().value();
+    raw_peer plain = raw_peer::bound(endpoint::loopback_v4(0));
+    {
+      path_reason why{};
+      const shm::address listening = shm::address_of(at);
+      const int link =
+          shm::system::connect_to("fairway-loopback-1-" + listening.text(), why);
+      REQUIRE(link >= 0);
+      auto [memory, fd] = shm::system::make_arena({4, shm::ring_bytes_usual}, why);
+      REQUIRE(memory != nullptr);
+      memory->initialise();
+      CHECK(shm::system::send_arena(link, fd, memory->shape()));
+      shm::slot_pool slots;
+      slots.add(memory);
+      const shm::slot_use use = slots.take();
+      shm::slot_pool::offer(use, {shm::address_of(plain.local()), listening});
+      shm::switch_machine{use.place(shm::side::connector)}.connected();
+      look_around(port);
+      // With the next connection the listener comes to know of all offers.
+      const raw_peer next = raw_peer::connect(at);
+      accept(port, l).close();
+      shm::system::close_memory(fd);
+      shm::system::close_memory(link);
+    }
+    if (seen) look_around(port);
+    sockaddr_in to{};
+    to.sin_family = AF_INET;
+    to.sin_port = htons(at.port());
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int connected = ::connect(static_cast<int>(plain.handle()),
+                                    reinterpret_cast<const sockaddr*>(&to), sizeof to);
+    CHECK((connected == 0 || errno == EINPROGRESS));
+    auto a = accept(port, l);
+    CHECK(a.path_reason() == path_reason::peer_did_not_ask);
+    say(port, a, "x");
+    CHECK(a.path() == path::tcp);
+    CHECK(read_exactly(port, plain, 1) == "x");
+  }
+}
+
+TEST_CASE("a listener that comes again in its process has the fast path with the next connect") {
+  completion_port port;
+  completion_port other;  // runs only while it connects
+  const endpoint at = raw_peer::bound(endpoint::loopback_v4(0)).local();  // free a moment ago
+  for (int i = 0; i < 3; ++i) {
+    auto l = listen(port, at, {.loopback = fairway::loopback::shared_memory});
+    check_fast(port, l, other);
+    l.close();
+    drain(port);
+  }
+}
+
+TEST_CASE("of listeners that share an endpoint one has the name, and the others are TCP") {
+  completion_port port;
+  const fairway::listen_options sharing{.reuse_port = true,
+                                       .loopback = fairway::loopback::shared_memory};
+  auto first = listen(port, endpoint::loopback_v4(0), sharing);
+  const endpoint at = first.local_endpoint().value();
+  auto second = listen(port, at, sharing);
+  accepted by_first;
+  accepted by_second;
+  first.async_accept(by_first.record());
+  second.async_accept(by_second.record());
+  std::size_t of_second = 0;
+  // One of two, by a hash of the endpoints: that one of them gets none of 64 is as good as never.
+  for (int i = 0; i < 64; ++i) {
+    fairway::stream c = dialled_fast(port, at);
+    pump(port, [&] { return by_first.done() || by_second.done(); });
+    const bool named = by_first.done();
+    accepted& got = named ? by_first : by_second;
+    fairway::stream a = std::move(got.value);
+    got = {};
+    if (named) {
+      take_part(port, a);
+      first.async_accept(by_first.record());
+    } else {
+      ++of_second;
+      CHECK(a.path_reason() == path_reason::name_taken);
+      second.async_accept(by_second.record());
+    }
+    exchange_words(port, a, port, c);
+    CHECK(c.path() == (named ? path::shared_memory : path::tcp));
+  }
+  CHECK(of_second > 0);
+  CHECK(of_second < 64);
+  first.close();
+  second.close();
+  drain(port);
+}
+
+TEST_CASE("a source that the user bound is offered as it is") {
+  completion_port port;
+  const endpoint source = raw_peer::bound(endpoint::loopback_v4(0)).local();  // free a moment ago
+  auto [a, c] = connect_fast(port, port, {.source = source});
+  CHECK(c.local_endpoint().value() == source);
+  take_part(port, a);
+  exchange_words(port, a, port, c);
+  CHECK(c.path() == path::shared_memory);
+}
+
+TEST_CASE("who listens for IPv4 alone is not asked about a connection over IPv6") {
+  if (!has_ipv6()) return;
+  completion_port port;
+  auto plain = listen(port, endpoint::loopback_v6(0));
+  const endpoint at = plain.local_endpoint().value();
+  auto l = listen_fast(port, endpoint::any_v4(at.port()));
+  fairway::stream c = dialled_fast(port, at);
+  CHECK(c.path_reason() == path_reason::peer_did_not_ask);
+}
