@@ -238,6 +238,34 @@ TEST_CASE("many ports serve, each its own connections") {
   ports.join();
 }
 
+TEST_CASE("a full server finds the idle connection of another port") {
+  fairway::port_group ports{2};
+  fairway::server_options options;
+  options.limits.connections = 2;
+  fairway::server server{ports, echo_lines, options};
+  const auto where = server.listen(fairway::endpoint::loopback_v4(0)).value();
+  ports.start();
+  fairway::completion_port ours;
+  raw_peer busy = raw_peer::connect(where);
+  busy.write("half a request");
+  pump(ours, [&] { return server.metrics().ports[0].requests == 1; });
+  raw_peer idle = raw_peer::connect(where);
+  idle.write("2\n");
+  CHECK(read_exactly(ours, idle, 2) == "2\n");
+  pump(ours, [&] { return server.metrics().ports[1].idle == 1; });
+  raw_peer third = raw_peer::connect(where);
+  third.write("3\n");
+  CHECK(read_exactly(ours, third, 2) == "3\n");
+  std::string rest;
+  CHECK(read_to_end(ours, idle, rest) == raw_peer::event::end);
+  pump(ours, [&] { return server.metrics().ended(shed) == 1; });
+  CHECK(server.metrics().refused_full == 0);
+  busy.write("\n");
+  CHECK(read_exactly(ours, busy, 15) == "half a request\n");
+  ports.stop();
+  ports.join();
+}
+
 namespace {
 
 // Answers without waiting where it can.
