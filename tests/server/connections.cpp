@@ -28,6 +28,8 @@ TEST_CASE("a server echoes, and knows the ends of its connections") {
   CHECK(numbers.ports[0].bytes_out == 12);
   CHECK(numbers.text().find("fairway_ended_total{port=\"0\",reason=\"peer_reset\"} 1\n") !=
         std::string::npos);
+  CHECK(numbers.text().find("fairway_connection_seconds_bucket{port=\"0\",le=\"10.0\"} 2\n") !=
+        std::string::npos);
   CHECK(numbers.text().ends_with("# EOF\n"));
 }
 
@@ -152,6 +154,32 @@ TEST_CASE("one address may have so many connections and no more") {
   pump(s.port, [&] { return s.open() == 1; });
   raw_peer four = s.connect();
   CHECK(s.ask(four, "4") == "4\n");
+}
+
+TEST_CASE("an IPv4 client is the same one behind a listener of both families") {
+  fairway::server_options options;
+  options.limits.connections_per_peer = 1;
+  served s{echo_lines, options};
+  const auto both = s.server->listen(fairway::endpoint::any_v6(0));
+  if (!both) {
+    std::puts("SKIP: no IPv6 here");
+    return;
+  }
+  raw_peer one = s.connect();
+  CHECK(s.ask(one, "1") == "1\n");
+  raw_peer two = raw_peer::connect(fairway::endpoint::loopback_v4(both.value().port()));
+  CHECK(s.end(two) == raw_peer::event::end);
+  CHECK(s.server->metrics().refused_peer == 1);
+}
+
+TEST_CASE("a client's path cannot add pairs or lines to a line of the log") {
+  const auto path = fairway::endpoint::parse("unix:/tmp/a reason=none\nevent=listening");
+  const fairway::log_event event{.kind = fairway::log_kind::connection_refused,
+                                 .remote = path.value(),
+                                 .text = "full"};
+  CHECK(to_string(event) ==
+        "event=connection_refused remote=\"unix:/tmp/a reason=none\\\\x0aevent=listening\" "
+        "text=\"full\"");
 }
 
 TEST_CASE("accepting keeps to its rate") {
