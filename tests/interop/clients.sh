@@ -110,6 +110,10 @@ if installed redis-cli; then
   seq 5000 | sed 's/.*/SET key& value&\r/' | redis-cli -p "$port" --pipe >"$scratch/said" 2>&1
   has pipe 'errors: 0, replies: 5000'
   same 'after the pipe' value5000 "$(redis-cli -p "$port" get key5000)"
+  head -c 1000000 /dev/zero | tr '\0' x | redis-cli -p "$port" -x set large >/dev/null
+  redis-cli -p "$port" mget $(seq 100 | sed 's/.*/large/') >"$scratch/said" 2>&1 || true
+  has 'too much at once' '^ERR the reply would be too large'
+  same 'after that' PONG "$(redis-cli -p "$port" ping)"
 fi
 if installed redis-benchmark; then
   for depth in 1 16; do
