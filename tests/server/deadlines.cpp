@@ -128,6 +128,31 @@ TEST_CASE("the kernel takes no more of the answers to a peer that does not read 
   check_deadline(s, deaf, 30s, write_stall);
 }
 
+TEST_CASE("a peer that reads slowly what is written in one go is not stalled") {
+  constexpr std::size_t size = 6'000'000;
+  served s{[](fairway::connection& c) -> fairway::task<> {
+    fairway::framed frames{c.stream(),
+                           fairway::length_prefix_codec<>{{.frame_bytes_max = size}}};
+    (void)co_await frames.async_read();
+    const std::string much(size - 4, 'x');  // lent, so it leaves in one write if it can
+    CHECK(co_await frames.async_write(much));
+  }};
+  raw_peer reader = s.connect();
+  reader.write(std::string_view{"\0\0\0\1x", 5});
+  std::string got;
+  for (std::size_t part = 1; part <= 6; ++part) {
+    pump(s.port, [&] {
+      reader.read(got);
+      return got.size() >= part * size / 6;
+    });
+    s.settle();
+    if (part != 6) s.advance(20s);
+  }
+  CHECK(s.end(reader) == raw_peer::event::end);
+  CHECK(got.size() == size);
+  CHECK(s.ended(write_stall) == 0);
+}
+
 TEST_CASE("without a handshake deadline a silent connection is idle from the beginning") {
   fairway::server_options options;
   options.limits.handshake = {};
