@@ -38,7 +38,7 @@ inline std::optional<std::int64_t> integer(std::string_view text) {
 
 class store {
  public:
-  // Appends the reply. Returns false when the connection is to be closed.
+  // Puts the reply into `out`, which is empty. Returns false when the connection is to be closed.
   bool run(const words& w, std::string& out) {
     for (const entry& e : commands) {
       if (!same(w[0], e.name)) continue;
@@ -70,6 +70,8 @@ class store {
     void (store::*act)(const words&, std::string&);
     bool pairs = false;
   };
+  // A short command may name one large value a million times.
+  static constexpr std::size_t reply_bytes_max = 64 * 1024 * 1024;
   static constexpr int any = std::numeric_limits<int>::max();
   static const entry commands[16];
 
@@ -173,7 +175,12 @@ class store {
   }
   void mget(const words& w, std::string& out) {
     number(out, static_cast<std::int64_t>(w.size()) - 1, '*');
-    for (std::size_t i = 1; i < w.size(); ++i) get(w.subspan(i - 1, 2), out);
+    for (std::size_t i = 1; i < w.size(); ++i) {
+      get(w.subspan(i - 1, 2), out);
+      if (out.size() <= reply_bytes_max) continue;
+      out.clear();
+      return error(out, "the reply would be too large");
+    }
   }
   void mset(const words& w, std::string& out) {
     for (std::size_t i = 1; i < w.size(); i += 2) {

@@ -1,10 +1,24 @@
 #include <fairway/protocol/detail/framed_writer.hpp>
 
 #include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <new>
 
 namespace fairway::detail {
+
+error_code code_of_exception(error_code otherwise) noexcept {
+  try {
+    throw;
+  } catch (const std::bad_alloc&) {
+    return boost::asio::error::no_memory;
+  } catch (const boost::system::system_error& e) {
+    return e.code() ? e.code() : otherwise;
+  } catch (...) {
+    return otherwise;
+  }
+}
 
 void write_calls::push(std::unique_ptr<write_call> call) {
   write_call* added = call.get();
@@ -60,7 +74,12 @@ void writer::admit(deliver how) {
   while (!room_calls_.empty() && queue.bytes() < high_) {
     encoding now;
     write_call& call = room_calls_.front();
-    encode_or_undo(queue, [&] { call.encode(queue, high_, now); });
+    try {
+      encode_or_undo(queue, [&] { call.encode(queue, high_, now); });
+    } catch (...) {
+      // It would leave through the loop, and the call stay for ever.
+      now = {.ec = code_of_exception(boost::asio::error::invalid_argument)};
+    }
     ++progress;
     call.lends = call.lends || now.lends;
     if (!now.all && !now.ec) return;

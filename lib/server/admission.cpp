@@ -8,6 +8,18 @@
 
 namespace fairway::detail {
 
+namespace {
+
+// A client of IPv4 is the same one when it comes by a listener of both families.
+boost::asio::ip::address peer_of(const endpoint& remote) {
+  namespace ip = boost::asio::ip;
+  const ip::address address = remote.address();
+  if (!address.is_v6() || !address.to_v6().is_v4_mapped()) return address;
+  return ip::make_address_v4(ip::v4_mapped, address.to_v6());
+}
+
+}  // namespace
+
 admission::admission(const server_limits& limits) noexcept
     : most_{limits.connections != 0 ? limits.connections
                                     : std::max<std::size_t>(1, sockets::handles_max() / 4 * 3)},
@@ -20,13 +32,13 @@ std::size_t admission::open() const {
 
 void admission::count(const endpoint& remote) {
   ++open_;
-  if (counted(remote)) ++peers_[remote.address()];
+  if (counted(remote)) ++peers_[peer_of(remote)];
 }
 
 admission::verdict admission::enter(const endpoint& remote) {
   std::lock_guard lock{mutex_};
   if (counted(remote)) {
-    const auto found = peers_.find(remote.address());
+    const auto found = peers_.find(peer_of(remote));
     if (found != peers_.end() && found->second >= per_peer_) return verdict::peer;
   }
   if (open_ >= most_) return verdict::full;
@@ -44,7 +56,7 @@ void admission::leave(const endpoint& remote) {
   assert(open_ != 0);
   --open_;
   if (!counted(remote)) return;
-  const auto found = peers_.find(remote.address());
+  const auto found = peers_.find(peer_of(remote));
   if (found != peers_.end() && --found->second == 0) peers_.erase(found);
 }
 

@@ -8,10 +8,13 @@ namespace fairway {
 
 namespace {
 
-std::string number(double value) {
+// As the format wants the bounds of buckets to be written: with a point ("Considerations: Canonical
+// Numbers"), so that the same bound is the same label everywhere.
+std::string bound_text(double value) {
   std::array<char, 32> text{};
   std::snprintf(text.data(), text.size(), "%g", value);
-  return text.data();
+  std::string bound = text.data();
+  return bound.find('.') == std::string::npos ? bound + ".0" : bound;
 }
 
 // Families of the OpenMetrics text format (openmetrics.io, version 1.0): metadata, then samples.
@@ -51,7 +54,7 @@ void write_ages(page& out, const std::vector<port_metrics>& ports) {
     for (std::size_t b = 0; b < ports[i].ages.size(); ++b) {
       sum += ports[i].ages[b];
       const std::string bound = b < port_metrics::age_bounds.size()
-                                    ? number(port_metrics::age_bounds[b])
+                                    ? bound_text(port_metrics::age_bounds[b])
                                     : std::string{"+Inf"};
       out.sample("_bucket", port_label(i) + "," + label("le", bound), sum);
     }

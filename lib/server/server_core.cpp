@@ -90,28 +90,34 @@ void server_core::take(stream socket, std::size_t to) {
   auto remote = socket.remote_endpoint();
   if (!remote) return;  // gone already
   if (ending_.load(std::memory_order_acquire)) {
-    return refuse(std::move(socket), remote.value(), refused_draining_, "draining");
+    return refuse(std::move(socket), remote.value(), &server_core::refused_draining_, "draining");
   }
   switch (admission_.enter(remote.value())) {
     case admission::verdict::admitted:
       return place(std::move(socket), remote.value(), to);
     case admission::verdict::peer:
-      return refuse(std::move(socket), remote.value(), refused_peer_, "peer");
+      return refuse(std::move(socket), remote.value(), &server_core::refused_peer_, "peer");
     case admission::verdict::full: break;
   }
-  if (options_.limits.full != when_full::shed_idle) {
-    return refuse(std::move(socket), remote.value(), refused_full_, "full");
+  if (options_.limits.full == when_full::shed_idle) {
+    shed_for(std::move(socket), remote.value(), to, 0);
+  } else {
+    refuse(std::move(socket), remote.value(), &server_core::refused_full_, "full");
   }
-  // The place of an idle connection of the same port, whose thread knows which one.
-  on_port(to, [s = std::move(socket), peer = remote.value(), to](server_core& self) mutable {
-    if (self.shards_[to]->shed()) {
-      self.admission_.enter_over_limit(peer);
-      self.place(std::move(s), peer, to);
-    } else {
-      self.on_port(0, [s = std::move(s), peer](server_core& first) mutable {
-        first.refuse(std::move(s), peer, first.refused_full_, "full");
-      });
-    }
+}
+
+// Who is idle is known by each port's own thread: asks the port of the new connection, then the
+// others in turn.
+void server_core::shed_for(stream socket, const endpoint& remote, std::size_t to,
+                           std::size_t asked) {
+  if (asked == shards_.size()) {
+    return refuse(std::move(socket), remote, &server_core::refused_full_, "full");
+  }
+  const std::size_t at = (to + asked) % shards_.size();
+  on_port(at, [s = std::move(socket), remote, to, asked, at](server_core& self) mutable {
+    if (!self.shards_[at]->shed()) return self.shed_for(std::move(s), remote, to, asked + 1);
+    self.admission_.enter_over_limit(remote);
+    self.place(std::move(s), remote, to);
   });
 }
 
@@ -120,17 +126,19 @@ void server_core::place(stream socket, const endpoint& remote, std::size_t to) {
     shard& home = *self.shards_[to];
     if (home.draining()) {
       self.left(remote);
-      return;
+      return self.refuse(std::move(s), remote, &server_core::refused_draining_, "draining");
     }
     home.begin(self.shared_from_this(), std::move(s), remote);
   });
 }
 
-void server_core::refuse(stream socket, const endpoint& remote, tally& count,
+void server_core::refuse(stream socket, const endpoint& remote, tally server_core::*count,
                          std::string_view why) {
-  socket.close();
-  count.add();
-  log({.kind = log_kind::connection_refused, .remote = remote, .text = std::string{why}});
+  on_port(0, [s = std::move(socket), remote, count, why](server_core& self) mutable {
+    s.close();
+    (self.*count).add();
+    self.log({.kind = log_kind::connection_refused, .remote = remote, .text = std::string{why}});
+  });
 }
 
 void server_core::paused() {

@@ -66,7 +66,10 @@ class server_core : public std::enable_shared_from_this<server_core> {
   task<> wait_for_room(listening& at);
   void take(stream socket, std::size_t to);
   void place(stream socket, const endpoint& remote, std::size_t to);
-  void refuse(stream socket, const endpoint& remote, tally& count, std::string_view why);
+  void shed_for(stream socket, const endpoint& remote, std::size_t to, std::size_t asked);
+  // `why` is a literal.
+  void refuse(stream socket, const endpoint& remote, tally server_core::*count,
+              std::string_view why);
   void paused();
   void close_listeners();
   void drain_from_here(port_clock::time_point deadline, drain_done done);

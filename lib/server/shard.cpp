@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 
@@ -44,6 +46,13 @@ std::string text_of(const std::exception_ptr& failure) {
   }
 }
 
+// Refused only by a connection that is gone, or whose path has no such buffer.
+void limit_send_buffer(stream& socket, std::uint32_t bytes) {
+  constexpr std::uint32_t most = std::numeric_limits<int>::max();
+  if (bytes == 0) return;
+  (void)socket.set_option(send_buffer_bytes{static_cast<int>(std::min(bytes, most))});
+}
+
 void note(connection_state& c, end_reason why) noexcept {
   if (c.reason == end_reason::none) c.reason = why;
 }
@@ -66,7 +75,12 @@ void shard::begin(std::shared_ptr<server_core> core, stream socket, const endpoi
   all_.push(*made, made->began);
   counts_.accepted.add();
   counts_.open.set(all_.size());
-  if (limits_.handshake > limits_.handshake.zero()) handshakes_.push(*made, made->began);
+  if (limits_.handshake > limits_.handshake.zero()) {
+    handshakes_.push(*made, made->began);
+  } else {
+    made->established = !limits_.explicit_handshake;
+  }
+  limit_send_buffer(made->socket, limits_.send_buffer_bytes);
   want_timer();
   if (core_.logs()) {
     core_.log({.kind = log_kind::connection_began, .id = made->id, .remote = remote,

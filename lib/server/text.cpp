@@ -35,6 +35,12 @@ std::string in_quotes(std::string_view text) {
   return made + '"';
 }
 
+// A client names the path of its own unix-domain socket: no word of it may pass for a pair.
+std::string one_word(const endpoint& where) {
+  std::string text = where.to_string();
+  return text.find_first_of(" \"") == std::string::npos ? text : in_quotes(text);
+}
+
 }  // namespace
 
 std::string_view to_string(end_reason reason) noexcept {
@@ -62,9 +68,9 @@ std::string to_string(const log_event& event) {
                       event.kind == log_kind::connection_ended;
   if (of_one) line += " id=" + std::to_string(event.id);
   if (of_one || event.kind == log_kind::connection_refused) {
-    line += " remote=" + event.remote.to_string();
+    line += " remote=" + one_word(event.remote);
   }
-  if (event.kind == log_kind::listening) line += " local=" + event.local.to_string();
+  if (event.kind == log_kind::listening) line += " local=" + one_word(event.local);
   if (event.kind == log_kind::connection_ended) {
     line += " reason=" + std::string{to_string(event.reason)} + " age=" + seconds(event.age) +
             " bytes_in=" + std::to_string(event.bytes_in) +

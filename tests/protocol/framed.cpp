@@ -13,6 +13,8 @@
 
 #include <deque>
 #include <future>
+#include <new>
+#include <stdexcept>
 #if defined(__GLIBC__)
 #include <malloc.h>
 #endif
@@ -149,6 +151,72 @@ TEST_CASE("a codec without a limit of its own is limited all the same") {
   reader.async_read(got.record());
   pump(port, [&] { return got.done(); });
   CHECK(got.ec == fairway::error::frame_too_large);
+}
+
+namespace {
+
+// Lines that are numbers of exceptions to throw.
+struct throwing_lines : line_codec<> {
+  fairway::result<fairway::decoded<std::string>> decode(std::span<const std::byte> bytes) {
+    auto got = line_codec<>::decode(bytes);
+    if (!got || !got.value().message) return got;
+    if (*got.value().message == "memory") throw std::bad_alloc{};
+    if (*got.value().message == "code") {
+      throw boost::system::system_error{asio::error::timed_out};
+    }
+    if (*got.value().message == "number") (void)std::stoi("no number");
+    return got;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what a codec throws ends the read that waits with a code, for ever, and not the loop") {
+  const std::pair<std::string, error_code> kinds[] = {
+      {"memory", asio::error::no_memory},
+      {"code", asio::error::timed_out},
+      {"number", fairway::error::protocol_violation}};
+  for (const auto& kind : kinds) {
+    CAPTURE(kind.first);
+    completion_port port;
+    auto [a, b] = memory_stream::pair(port);
+    framed reader{std::move(a), throwing_lines{}};
+    line good, bad, again;
+    reader.async_read(good.record());
+    write_peer(port, b, "good\n");
+    pump(port, [&] { return good.done(); });
+    CHECK(good.value == "good");
+    reader.async_read(bad.record());
+    drain(port);
+    write_peer(port, b, kind.first + "\nafter\n");
+    pump(port, [&] { return bad.done(); });
+    CHECK(bad.ec == kind.second);
+    reader.async_read(again.record());
+    pump(port, [&] { return again.done(); });
+    CHECK(again.ec == kind.second);
+    ending wrote;
+    reader.async_write("writes", wrote.record());
+    pump(port, [&] { return wrote.done(); });
+    CHECK(!wrote.ec);
+  }
+}
+
+TEST_CASE("what a codec throws goes to who reads what has arrived") {
+  completion_port port;
+  auto [a, b] = memory_stream::pair(port);
+  framed reader{std::move(a), throwing_lines{}};
+  write_peer(port, b, "good\nnumber\n");
+  bool caught = false;
+  fairway::spawn(port, [&]() -> fairway::task<> {
+    auto good = co_await reader.async_read();
+    CHECK(good.value() == "good");
+    try {
+      (void)co_await reader.async_read();
+    } catch (const std::invalid_argument&) {
+      caught = true;
+    }
+  });
+  pump(port, [&] { return caught; });
 }
 
 TEST_CASE("a second read is refused and the first one goes on") {

@@ -5,6 +5,10 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 
+#include <new>
+#include <stdexcept>
+#include <string_view>
+
 using namespace support;
 using fairway::completion_port;
 using fairway::condition;
@@ -156,6 +160,51 @@ TEST_CASE("a message that the codec refuses leaves nothing behind") {
   CHECK(all.ec == condition::invalid_argument);
   CHECK(writer.try_write("c\nd").error() == condition::invalid_argument);
   CHECK(read_peer(port, peer) == "good\n");
+}
+
+namespace {
+
+// Puts half of a message that begins with '!' and throws.
+struct half_lines : fairway::line_codec<> {
+  fairway::result<void> encode(const std::string& text, fairway::gather& out) {
+    if (text == "!memory") throw std::bad_alloc{};
+    if (text.starts_with('!')) {
+      out.copy(std::string_view{"half"});
+      throw std::runtime_error{"as asked"};
+    }
+    return fairway::line_codec<>::encode(text, out);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("what a codec throws ends the write that waits for room, and the ones behind it go on") {
+  completion_port port;
+  auto [a, b] = memory_stream::pair(port, {.capacity = 4});
+  framed writer{std::move(a), half_lines{},
+                fairway::framed_options{
+                    .write_high_bytes = 8, .write_low_bytes = 3, .gather_bytes = 4}};
+  const std::vector<std::string> some{"one", "two", "!three", "four"};
+  ending first, memory, other, all, last;
+  writer.async_write(std::string("fills it"), first.record());
+  writer.async_write(std::string("!memory"), memory.record());
+  writer.async_write(std::string("!other"), other.record());
+  writer.async_write_all(some, all.record());
+  writer.async_write(std::string("last"), last.record());
+  drain(port);
+  CHECK(first.done());
+  CHECK(!memory.done());
+  const std::string got = read_peer(port, b);
+  CHECK(memory.ec == asio::error::no_memory);
+  CHECK(other.ec == condition::invalid_argument);
+  CHECK(all.ec == condition::invalid_argument);
+  CHECK(last.done());
+  CHECK(!last.ec);
+  CHECK(got.starts_with("fills it\n"));
+  CHECK(got.ends_with("last\n"));
+  CHECK(got.find("half") == std::string::npos);
+  CHECK(writer.queued_bytes() == 0);
+  CHECK_THROWS_AS((void)writer.try_write(std::string("!now")), std::runtime_error);
 }
 
 TEST_CASE("a write that fails ends every write, and later ones") {

@@ -28,6 +28,8 @@ TEST_CASE("a server echoes, and knows the ends of its connections") {
   CHECK(numbers.ports[0].bytes_out == 12);
   CHECK(numbers.text().find("fairway_ended_total{port=\"0\",reason=\"peer_reset\"} 1\n") !=
         std::string::npos);
+  CHECK(numbers.text().find("fairway_connection_seconds_bucket{port=\"0\",le=\"10.0\"} 2\n") !=
+        std::string::npos);
   CHECK(numbers.text().ends_with("# EOF\n"));
 }
 
@@ -154,6 +156,32 @@ TEST_CASE("one address may have so many connections and no more") {
   CHECK(s.ask(four, "4") == "4\n");
 }
 
+TEST_CASE("an IPv4 client is the same one behind a listener of both families") {
+  fairway::server_options options;
+  options.limits.connections_per_peer = 1;
+  served s{echo_lines, options};
+  const auto both = s.server->listen(fairway::endpoint::any_v6(0));
+  if (!both) {
+    std::puts("SKIP: no IPv6 here");
+    return;
+  }
+  raw_peer one = s.connect();
+  CHECK(s.ask(one, "1") == "1\n");
+  raw_peer two = raw_peer::connect(fairway::endpoint::loopback_v4(both.value().port()));
+  CHECK(s.end(two) == raw_peer::event::end);
+  CHECK(s.server->metrics().refused_peer == 1);
+}
+
+TEST_CASE("a client's path cannot add pairs or lines to a line of the log") {
+  const auto path = fairway::endpoint::parse("unix:/tmp/a reason=none\nevent=listening");
+  const fairway::log_event event{.kind = fairway::log_kind::connection_refused,
+                                 .remote = path.value(),
+                                 .text = "full"};
+  CHECK(to_string(event) ==
+        "event=connection_refused remote=\"unix:/tmp/a reason=none\\\\x0aevent=listening\" "
+        "text=\"full\"");
+}
+
 TEST_CASE("accepting keeps to its rate") {
   fairway::server_options options;
   options.limits.accepts_per_second = 10;
@@ -234,6 +262,34 @@ TEST_CASE("many ports serve, each its own connections") {
   CHECK(report.value().open_at_start == 9);
   CHECK(report.value().finished.size() == 9);
   CHECK(report.value().cut.empty());
+  ports.stop();
+  ports.join();
+}
+
+TEST_CASE("a full server finds the idle connection of another port") {
+  fairway::port_group ports{2};
+  fairway::server_options options;
+  options.limits.connections = 2;
+  fairway::server server{ports, echo_lines, options};
+  const auto where = server.listen(fairway::endpoint::loopback_v4(0)).value();
+  ports.start();
+  fairway::completion_port ours;
+  raw_peer busy = raw_peer::connect(where);
+  busy.write("half a request");
+  pump(ours, [&] { return server.metrics().ports[0].requests == 1; });
+  raw_peer idle = raw_peer::connect(where);
+  idle.write("2\n");
+  CHECK(read_exactly(ours, idle, 2) == "2\n");
+  pump(ours, [&] { return server.metrics().ports[1].idle == 1; });
+  raw_peer third = raw_peer::connect(where);
+  third.write("3\n");
+  CHECK(read_exactly(ours, third, 2) == "3\n");
+  std::string rest;
+  CHECK(read_to_end(ours, idle, rest) == raw_peer::event::end);
+  pump(ours, [&] { return server.metrics().ended(shed) == 1; });
+  CHECK(server.metrics().refused_full == 0);
+  busy.write("\n");
+  CHECK(read_exactly(ours, busy, 15) == "half a request\n");
   ports.stop();
   ports.join();
 }

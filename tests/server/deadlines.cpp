@@ -9,6 +9,7 @@
 #include <functional>
 #include <set>
 #include <stop_token>
+#include <utility>
 
 using namespace support;
 using enum fairway::end_reason;
@@ -95,6 +96,79 @@ TEST_CASE("a peer that does not read is gone at the stall deadline") {
   }
   CHECK(s.open() == 1);
   check_deadline(s, peer, 30s, write_stall);
+}
+
+TEST_CASE("the kernel takes no more of the answers to a peer that does not read than is allowed") {
+  fairway::server_options options;
+  options.limits.send_buffer_bytes = 64 * 1024;
+  served s{[](fairway::connection& c) -> fairway::task<> {
+             const auto set = c.stream().socket().get_option<fairway::send_buffer_bytes>();
+             // Linux doubles it.
+             CHECK((set.value().value == 64 * 1024 || set.value().value == 128 * 1024));
+             std::string much(100'000, 'x');
+             (void)co_await c.stream().async_read_some(asio::buffer(much, 1));
+             for (bool more = true; more;) {
+               const auto put = co_await fairway::async_write(c.stream(), asio::buffer(much));
+               more = put.has_value();
+             }
+           },
+           options};
+  raw_peer deaf = s.connect();
+  deaf.write("x");
+  const auto taken = [&] { return s.server->metrics().ports[0].bytes_out; };
+  std::uint64_t before = 0;
+  for (int quiet = 0; quiet < 50; ++quiet) {
+    if (std::exchange(before, taken()) != taken()) quiet = 0;
+    s.port.run_one_for(2ms);
+    s.settle();
+  }
+  // Twice the limit, and what the peer's own buffer has room for.
+  CHECK(taken() > 64 * 1024);
+  CHECK(taken() < 1024 * 1024);
+  check_deadline(s, deaf, 30s, write_stall);
+}
+
+TEST_CASE("a peer that reads slowly what is written in one go is not stalled") {
+  constexpr std::size_t size = 6'000'000;
+  served s{[](fairway::connection& c) -> fairway::task<> {
+    fairway::framed frames{c.stream(),
+                           fairway::length_prefix_codec<>{{.frame_bytes_max = size}}};
+    (void)co_await frames.async_read();
+    const std::string much(size - 4, 'x');  // lent, so it leaves in one write if it can
+    CHECK(co_await frames.async_write(much));
+  }};
+  raw_peer reader = s.connect();
+  reader.write(std::string_view{"\0\0\0\1x", 5});
+  std::string got;
+  for (std::size_t part = 1; part <= 6; ++part) {
+    pump(s.port, [&] {
+      reader.read(got);
+      return got.size() >= part * size / 6;
+    });
+    s.settle();
+    if (part != 6) s.advance(20s);
+  }
+  CHECK(s.end(reader) == raw_peer::event::end);
+  CHECK(got.size() == size);
+  CHECK(s.ended(write_stall) == 0);
+}
+
+TEST_CASE("without a handshake deadline a silent connection is idle from the beginning") {
+  fairway::server_options options;
+  options.limits.handshake = {};
+  options.limits.connections = 2;
+  served s{echo_lines, options};
+  raw_peer first = s.connect();
+  raw_peer second = s.connect();
+  s.wait_idle();
+  CHECK(s.server->metrics().ports[0].idle == 2);
+  raw_peer third = s.connect();
+  CHECK(s.ask(third, "3") == "3\n");
+  CHECK(s.end(first) == raw_peer::event::end);
+  CHECK(s.ended(shed) == 1);
+  third.close();
+  pump(s.port, [&] { return s.open() == 1; });
+  check_deadline(s, second, 120s, idle_timeout);
 }
 
 TEST_CASE("an explicit handshake lasts until the handler says so") {

@@ -43,6 +43,9 @@ namespace fairway {
 /// Cancellation (terminal, partial, total) of a read, of a flush or of a write that waits for room
 /// undoes the call: no byte and no message is lost or half sent. A write that lends and has begun
 /// to leave ends when its bytes have left; cancelled with type terminal it closes the stream.
+/// What a codec throws goes to who calls, with nothing of the message queued; a call that waits
+/// ends with a code instead: that of a boost::system::system_error, no memory for a std::bad_alloc,
+/// else `error::protocol_violation` (reading, for ever) or invalid argument (writing).
 /// Lifetime: move-only; may be destroyed with operations in flight. That closes (a stream that is
 /// referred to: cancels), drops what was queued and has not left - flush before - and ends the
 /// operations with operation aborted. The end of the stream's port or context destroys the handlers

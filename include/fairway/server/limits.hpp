@@ -1,7 +1,8 @@
 // What a server allows, and what it does when that is used up.
 //
 // Every limit has a finite default. Durations are measured on the port's clock and never end early;
-// zero switches that deadline off.
+// zero switches that deadline off. Without a handshake deadline a connection that has said nothing
+// yet is idle.
 #pragma once
 
 #include <fairway/engine/clock.hpp>
@@ -16,7 +17,8 @@ namespace fairway {
 enum class when_full {
   pause,     // it waits in the kernel's queue until another one ends
   refuse,    // it is accepted and closed
-  shed_idle  // the least recently used idle connection makes place; if none is idle, refuse
+  shed_idle  // the least recently used idle connection makes place, of those of the new one's port
+             // or else of the next port that has any; if none is idle, refuse
 };
 
 struct server_limits {
@@ -44,6 +46,13 @@ struct server_limits {
 
   // A write of which the peer takes nothing.
   port_clock::duration write_stall = std::chrono::seconds{30};
+
+  // What the kernel keeps of answers that the peer has not taken (SO_SNDBUF), beside the write
+  // marks of framed. Linux sets twice as much, bookkeeping included, and at most twice
+  // net.core.wmem_max (socket(7)). 0: left to the system; Linux then lets it grow to the last value
+  // of tcp_wmem, 4 MiB (tcp(7)). A connection sends no more than this a round trip: more is for
+  // fast links that are long.
+  std::uint32_t send_buffer_bytes = 256 * 1024;
 
   // After the last answer: how long the peer may take to close, so that a reset caused by bytes it
   // was still sending cannot destroy that answer.

@@ -1,7 +1,8 @@
 // What a server has to say, as values: nothing is printed but by the hook that takes them.
 //
 // Threads: the hook is called on the port where it happened, also on several ports at a time. It
-// should return soon, and may call everything of the server that may be called on any thread.
+// should return soon, throws nothing (an exception would end the port's run), and may call
+// everything of the server that may be called on any thread.
 #pragma once
 
 #include <fairway/engine/clock.hpp>

@@ -17,6 +17,10 @@ using testing::kernel_entry;
 constexpr std::uint32_t pieces_max = 64;
 constexpr std::size_t bytes_max = std::size_t{1} << 30;  // Winsock counts in 32 bits
 
+// Of one write to a stream: an overlapped send ends when all of it has been taken, and until then
+// nobody can tell a slow reader from one that reads nothing.
+constexpr std::size_t send_bytes_max = 256 * 1024;
+
 // The buffers of an operation as Winsock wants them; longer lists are transferred in part, which
 // both a read and a write may do.
 struct pieces {
@@ -101,7 +105,8 @@ void port::end_read(io_op& op, int error, std::size_t bytes) noexcept {
 void port::start_write(io_op& op) noexcept {
   const auto fault = enter_transfer(kernel_entry::send);
   if (fault.error != 0) return fail(op, fault.error);
-  pieces buffers{op, fault.bytes_max};
+  const std::size_t most = op.object->stream_like ? send_bytes_max : bytes_max;
+  pieces buffers{op, std::min(fault.bytes_max, most)};
   if (buffers.empty && op.object->stream_like) return core_.complete(op, {}, 0);
   DWORD bytes = 0;
   const int status = ::WSASend(socket_of(*op.object), buffers.list, buffers.count, &bytes, 0,

@@ -154,7 +154,11 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
     std::shared_ptr<framed_state> self;
     void operator()(error_code ec, received bytes) {
       // Copied: a peer in shared memory can change a view while a codec looks at it.
-      self->in.append(bytes.bytes());
+      try {
+        self->in.append(bytes.bytes());
+      } catch (...) {
+        ec = code_of_exception(boost::asio::error::no_memory);
+      }
       bytes = {};
       self->on_received(ec);
     }
@@ -201,6 +205,15 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
     return ec;
   }
 
+  // An exception of the codec would leave through the loop, past the reader that waits.
+  result<std::optional<message>> take_for_reader() {
+    try {
+      return take();
+    } catch (...) {
+      return fail_read(code_of_exception(error::protocol_violation));
+    }
+  }
+
   void receive() {
     // A reader that waits has nothing to answer: what it answered goes out.
     send_now();
@@ -240,7 +253,7 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
       read_error_ = ec;
     }
     if (!reader_) return;
-    auto got = take();
+    auto got = take_for_reader();
     if (got && !got.value()) {
       receive();
       return;

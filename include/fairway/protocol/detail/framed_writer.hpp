@@ -21,6 +21,10 @@ namespace fairway::detail {
 
 using boost::system::error_code;
 
+// What an exception comes to for a call that waits, which nobody can throw at: its own code, no
+// memory, or else `otherwise`. To be called where it was caught.
+error_code code_of_exception(error_code otherwise) noexcept;
+
 // How far a call has come.
 struct encoding {
   bool all = false;    // nothing is left to encode
