@@ -8,7 +8,7 @@
 #   --no-build   with what is built already
 #   --compare A.json B.json
 #                no run: how far two reports (results.json) are apart in the server-CPU ratios; the
-#                exit status is 0 when all are within 5 %
+#                exit status is 0 when all that both are sure of are within 5 %
 # Installs what is missing, builds the contenders in build/native (and build/windows), measures, and
 # writes results.json, report.html and chart.svg to build/native/bench. A contender that cannot be
 # had is named as not built. runner/markdown.py makes README's tables of a report.

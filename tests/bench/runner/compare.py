@@ -1,7 +1,9 @@
 """How far two runs are apart in what the server's CPU a request is to the first contender's:
 compare.py A/results.json B/results.json [--within SHARE]
 
-Two runs on the same tree are to be within 5 %. The exit status is 0 when all are.
+Two runs on the same tree are to be within 5 %. Ratios of which either run says itself that it does
+not know them so well (a range in the report) are shown with a `?` and not judged. The exit status
+is 0 when all that are judged are within.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import figures
 
 
 def ratios_of(results):
-    """(work, contender) -> the median ratio, and that of each sitting."""
+    """(work, contender) -> the median ratio, that of each sitting, whether the run is sure."""
     found = {}
     for work in results["works"]:
         if work["figure"] != "cpu_us":
@@ -24,7 +26,8 @@ def ratios_of(results):
             each = figures.ratios(entry["rounds"], under["rounds"], "cpu_us")
             if each:
                 found[work["name"], name] = (figures.median(each),
-                                             figures.by_sitting(entry, under, "cpu_us"))
+                                             figures.by_sitting(entry, under, "cpu_us"),
+                                             figures.is_settled(entry, under, "cpu_us"))
     return found
 
 
@@ -50,17 +53,26 @@ def main():
     if not apart:
         print("compare.py: they have no ratio in common", file=sys.stderr)
         return 2
+    judged = [key for key in apart if first[key][2] and second[key][2]]
+
+    def within(difference):
+        return abs(difference) <= given.within
+
     print(f"{'work':22} {'contender':22} {'A':>6} {'B':>6}      middle half of sittings (how many)")
     for (work, name), difference in apart.items():
         one, other = first[work, name], second[work, name]
-        mark = " " if abs(difference) <= given.within else "!"
+        mark = "?" if (work, name) not in judged else " " if within(difference) else "!"
         print(f"{work:22} {name:22} {one[0]:6.3f} {other[0]:6.3f} {difference:+6.1%} {mark}"
               f"  {spread(one[1]):22} {spread(other[1])}")
-    sizes = sorted(abs(difference) for difference in apart.values())
-    met = sum(size <= given.within for size in sizes)
+    sizes = sorted(abs(apart[key]) for key in judged)
+    if not sizes:
+        print("compare.py: the runs are sure of no ratio", file=sys.stderr)
+        return 2
+    met = sum(map(within, sizes))
     print(f"{met} of {len(sizes)} ratios within {given.within:.0%}; "
           f"median {figures.median(sizes):.1%}, "
-          f"95th percentile {sizes[int(0.95 * (len(sizes) - 1))]:.1%}, most {sizes[-1]:.1%}")
+          f"95th percentile {sizes[int(0.95 * (len(sizes) - 1))]:.1%}, most {sizes[-1]:.1%}; "
+          f"{len(apart) - len(sizes)} not judged")
     return 0 if met == len(sizes) else 1
 
 

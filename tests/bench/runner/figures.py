@@ -1,6 +1,10 @@
 """Medians, spread, and ratios taken pair by pair: round against round."""
 
+import random
 import statistics
+
+# A ratio is given as one figure when another run would give it within so much of it.
+SETTLED = 0.05
 
 
 def median(values):
@@ -28,18 +32,39 @@ def ratios(over, under, figure):
     return found
 
 
-def by_sitting(over, under, figure):
-    """One contender to another: the median ratio of each sitting. What differs between them is
-    what a start of the servers and the minute bring, and what two runs can differ by."""
+def grouped(over, under, figure):
+    """One contender to another: the ratios of each sitting. What differs between sittings is what
+    a start of the servers and the minute bring, and what two runs can differ by."""
     found, at = [], 0
     for ours, theirs in zip(over.get("sittings", []), under.get("sittings", [])):
         if ours["turns"] != theirs["turns"]:
             break
         end = at + ours["turns"]
-        each = ratios(over["rounds"][at:end], under["rounds"][at:end], figure)
-        found += [median(each)] if each else []
+        found.append(ratios(over["rounds"][at:end], under["rounds"][at:end], figure))
         at = end
     return found
+
+
+def by_sitting(over, under, figure):
+    """The median ratio of each sitting."""
+    return [median(each) for each in grouped(over, under, figure) if each]
+
+
+def apart(over, under, figure):
+    """By how much of it the median ratio of two runs like this one differs at most, nineteen times
+    of twenty: what drawing the sittings anew gives (a bootstrap). None: of a single sitting nobody
+    knows."""
+    by = [each for each in grouped(over, under, figure) if each]
+    if len(by) < 2:
+        return None
+    draw = random.Random(1).choices
+    medians = [median([one for each in draw(by, k=len(by)) for one in each]) for _ in range(200)]
+    return 1.96 * 2 ** 0.5 * statistics.stdev(medians) / median(medians)
+
+
+def is_settled(over, under, figure):
+    by = apart(over, under, figure)
+    return by is not None and by <= SETTLED
 
 
 def summary(rounds):

@@ -33,7 +33,8 @@ def parse():
     top = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
     words = argparse.ArgumentParser(
         prog="run.sh", epilog="run.sh --compare A.json B.json: how far server-CPU ratios of two "
-                              "reports are apart; the exit status is 0 when all are within 5 %")
+                              "reports are apart; the exit status is 0 when all that both are "
+                              "sure of are within 5 %")
     words.add_argument("--quick", action="store_true",
                        help="within 5 minutes: fewer and shorter rounds")
     words.add_argument("--smoke", action="store_true",

@@ -85,6 +85,14 @@ def ratio_of(entry, base, figure):
     return (over / under if over is not None and under else None), []
 
 
+def with_doubt(ratio, apart):
+    """A ratio, or between what it is where another run would give another one."""
+    if ratio is None or apart is None or apart <= figures.SETTLED:
+        return figures.number(ratio)
+    low, high = (figures.number(ratio * (1 + side * apart / 2 ** 0.5)) for side in (-1, 1))
+    return f'<span class="dim">{low} to {high}</span>'
+
+
 def sittings_of(entry):
     """How often it was started and how many turns it had then: `8 x 5`."""
     turns = [sitting["turns"] for sitting in entry.get("sittings", [])]
@@ -115,8 +123,11 @@ def table_of(work):
             cells += f"<td>{figures.number(value / divisor if value is not None else None)}</td>"
         ratio, halves = ratio_of(entry, entries[base], work["figure"])
         halves += [""] * (2 - len(halves))
+        shown = figures.number(ratio)
+        if work["figure"] == "cpu_us" and name != base:
+            shown = with_doubt(ratio, figures.apart(entry, entries[base], "cpu_us"))
         out.append(f'<tr{mark}><td>{escape(entry["title"])}</td>{cells}'
-                   f"<td>{figures.number(ratio)}</td><td>{halves[0]}</td><td>{halves[1]}</td>"
+                   f"<td>{shown}</td><td>{halves[0]}</td><td>{halves[1]}</td>"
                    f"<td>{sittings_of(entry)}</td></tr>")
     out.append("</table></div>")
     return "".join(out)
@@ -182,9 +193,10 @@ C B A, ...); whose turn it is not sleeps. That is a sitting; for the next one se
 afresh, and the sittings of a table are spread over the whole run. Pairs of processes take turns in
 rounds, afresh each time. Figures are medians; times are those of all turns; a ratio is the median
 of the ratios of each turn to the same turn of the first contender, so that a machine which is
-slower for a while is slower for both; how far the ratios of sittings are apart is what another run
-can differ by. The share of user and system time is sampled by the kernel. System calls are counted
-by strace, allocations by a preloaded counter, each in a pass of its own."""
+slower for a while is slower for both. Where another run would give a ratio of server CPU that is
+more than 5 % away (what drawing the sittings anew tells) only its range is given. The share of user
+and system time is sampled by the kernel. System calls are counted by strace, allocations by a
+preloaded counter, each in a pass of its own."""
 
 
 def write(results, folder):
