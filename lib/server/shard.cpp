@@ -1,6 +1,7 @@
 #include "server/shard.hpp"
 
 #include "engine/port_core.hpp"
+#include "net/socket_options_os.hpp"
 #include "server/server_core.hpp"
 
 #include <fairway/task.hpp>
@@ -46,11 +47,9 @@ std::string text_of(const std::exception_ptr& failure) {
   }
 }
 
-// Refused only by a connection that is gone, or whose path has no such buffer.
-void limit_send_buffer(stream& socket, std::uint32_t bytes) {
+void limit_unsent_of(stream& socket, std::uint32_t bytes) noexcept {
   constexpr std::uint32_t most = std::numeric_limits<int>::max();
-  if (bytes == 0) return;
-  (void)socket.set_option(send_buffer_bytes{static_cast<int>(std::min(bytes, most))});
+  if (bytes != 0) limit_unsent(socket.native_handle(), static_cast<int>(std::min(bytes, most)));
 }
 
 void note(connection_state& c, end_reason why) noexcept {
@@ -80,7 +79,7 @@ void shard::begin(std::shared_ptr<server_core> core, stream socket, const endpoi
   } else {
     made->established = !limits_.explicit_handshake;
   }
-  limit_send_buffer(made->socket, limits_.send_buffer_bytes);
+  limit_unsent_of(made->socket, limits_.unsent_bytes);
   want_timer();
   if (core_.logs()) {
     core_.log({.kind = log_kind::connection_began, .id = made->id, .remote = remote,

@@ -47,12 +47,12 @@ struct server_limits {
   // A write of which the peer takes nothing.
   port_clock::duration write_stall = std::chrono::seconds{30};
 
-  // What the kernel keeps of answers that the peer has not taken (SO_SNDBUF), beside the write
-  // marks of framed. Linux sets twice as much, bookkeeping included, and at most twice
-  // net.core.wmem_max (socket(7)). 0: left to the system; Linux then lets it grow to the last value
-  // of tcp_wmem, 4 MiB (tcp(7)). A connection sends no more than this a round trip: more is for
-  // fast links that are long.
-  std::uint32_t send_buffer_bytes = 256 * 1024;
+  // Of answers, what the kernel may hold that it cannot send yet, beside the write marks of framed;
+  // a write waits for room. On Linux TCP_NOTSENT_LOWAT: what is on its way does not count, so long
+  // links keep their speed. Elsewhere, and for a unix-domain socket, the send buffer (SO_SNDBUF),
+  // in which it counts. 0: left to the system; Linux then holds up to the last value of tcp_wmem
+  // for a peer that does not read, 4 MiB (tcp(7)).
+  std::uint32_t unsent_bytes = 256 * 1024;
 
   // After the last answer: how long the peer may take to close, so that a reset caused by bytes it
   // was still sending cannot destroy that answer.

@@ -114,6 +114,12 @@ result<linger> get_linger(std::uintptr_t handle) {
   return linger{native.l_onoff != 0, std::chrono::seconds{native.l_linger}};
 }
 
+void limit_unsent(std::uintptr_t handle, int bytes) noexcept {
+  const int fd = fd_of(handle);
+  if (::setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes) == 0) return;
+  ::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+}
+
 result<void> change_membership(std::uintptr_t handle, membership change,
                                const boost::asio::ip::address& group,
                                std::uint32_t interface_index) {

@@ -118,6 +118,11 @@ result<linger> get_linger(std::uintptr_t handle) {
   return linger{native.l_onoff != 0, std::chrono::seconds{native.l_linger}};
 }
 
+void limit_unsent(std::uintptr_t handle, int bytes) noexcept {
+  ::setsockopt(static_cast<SOCKET>(handle), SOL_SOCKET, SO_SNDBUF,
+               reinterpret_cast<const char*>(&bytes), sizeof bytes);
+}
+
 result<void> change_membership(std::uintptr_t handle, membership change,
                                const boost::asio::ip::address& group,
                                std::uint32_t interface_index) {
