@@ -148,6 +148,7 @@ void link::ended() noexcept {
     }
   }
   service_.core().close(*wire_);
+  system::close_memory(std::exchange(unmapped_, -1));
 }
 
 slot_use link::take_slot(path_reason& why) {
@@ -221,6 +222,7 @@ void link::collect(offer_book& book, const std::shared_ptr<link>& self) {
 }
 
 void link::refuse_offers() noexcept {
+  system::close_memory(std::exchange(unmapped_, -1));
   if (!std::exchange(wanted_, false)) return;
   if (!is_open() || !service_.is_own()) return;
   system::send_note(static_cast<int>(wire_->handle), system::note::refused);

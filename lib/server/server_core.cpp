@@ -100,6 +100,8 @@ void server_core::take(stream socket, std::size_t to) {
     case admission::verdict::full: break;
   }
   if (options_.limits.full == when_full::shed_idle) {
+    // Counted at once: what its peer opens meanwhile is to find it.
+    admission_.enter_over_limit(remote.value());
     shed_for(std::move(socket), remote.value(), to, 0);
   } else {
     refuse(std::move(socket), remote.value(), &server_core::refused_full_, "full");
@@ -111,12 +113,12 @@ void server_core::take(stream socket, std::size_t to) {
 void server_core::shed_for(stream socket, const endpoint& remote, std::size_t to,
                            std::size_t asked) {
   if (asked == shards_.size()) {
+    left(remote);
     return refuse(std::move(socket), remote, &server_core::refused_full_, "full");
   }
   const std::size_t at = (to + asked) % shards_.size();
   on_port(at, [s = std::move(socket), remote, to, asked, at](server_core& self) mutable {
     if (!self.shards_[at]->shed()) return self.shed_for(std::move(s), remote, to, asked + 1);
-    self.admission_.enter_over_limit(remote);
     self.place(std::move(s), remote, to);
   });
 }

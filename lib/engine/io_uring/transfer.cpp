@@ -105,7 +105,11 @@ bool port::prepare_receive(io_op& op, io_uring_sqe& request, std::size_t bytes_m
   const std::size_t size = std::min({core_.buffers().block_bytes(), bytes_max, transfer_max});
   if ((op.backend_word & op_own_block) != 0) {
     if (op.block == nullptr) op.block = core_.take_block(op);
-    if (op.block == nullptr) return false;  // started again when one comes back
+    if (op.block == nullptr) {
+      // Started again when one comes back. Or it has ended, and who is about to sleep must not.
+      if ((op.flags & op_waits_for_block) == 0) progress_ = true;
+      return false;
+    }
     io_uring_prep_recv(&request, fd, op.block->data(), size, 0);
     return true;
   }

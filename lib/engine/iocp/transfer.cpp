@@ -151,7 +151,7 @@ void port::receive_into_block(io_op& op) noexcept {
   const auto fault = enter_transfer(kernel_entry::receive);
   if (fault.error != 0) return fail(op, fault.error);
   receive_block* block = core_.take_block(op);
-  if (block == nullptr) return;  // started again when a buffer comes back
+  if (block == nullptr) return;  // started again when a buffer comes back, unless none will
   op.backend_data = block;
   WSABUF whole;
   whole.buf = reinterpret_cast<char*>(block->data());
