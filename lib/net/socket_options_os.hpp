@@ -34,8 +34,8 @@ result<void> change_membership(std::uintptr_t handle, membership change,
                                const boost::asio::ip::address& group,
                                std::uint32_t interface_index);
 
-// What the system may hold of a stream that it cannot send yet: server_limits::unsent_bytes. Refused
-// only by a connection that is gone.
+// What the system may hold of a stream that it cannot send yet: server_limits::unsent_bytes. Only a
+// connection that is gone refuses.
 void limit_unsent(std::uintptr_t handle, int bytes) noexcept;
 
 }  // namespace fairway::detail

@@ -139,14 +139,14 @@ TEST_CASE("a copy is of these bytes and no others, wherever they are in their li
 }
 
 TEST_CASE("bulk goes past the caches where that is faster, and back when it is no longer") {
-  busy_connection far{300, 130};
-  CHECK(far.run(1000) >= 90);
-  far.cached = 80;  // it came near
-  CHECK(far.run(2 * streaming_choice::kept) <= 60);
-  CHECK(far.run(1000) <= 5);
-  far.cached = 300;
-  CHECK(far.run(2 * streaming_choice::kept) >= 40);
-  CHECK(far.run(1000) >= 90);
+  busy_connection moving{300, 130};
+  CHECK(moving.run(1000) >= 90);
+  moving.cached = 80;  // it came near
+  CHECK(moving.run(2 * streaming_choice::kept) <= 60);
+  CHECK(moving.run(1000) <= 5);
+  moving.cached = 300;
+  CHECK(moving.run(2 * streaming_choice::kept) >= 40);
+  CHECK(moving.run(1000) >= 90);
 }
 
 TEST_CASE("bulk stays in the caches unless the other way is clearly faster") {

@@ -153,7 +153,8 @@ TEST_CASE("a codec without a limit of its own is limited all the same") {
   CHECK(got.ec == fairway::error::frame_too_large);
 }
 
-namespace {
+// Not without a name: a coroutine of framed holds it (-Wsubobject-linkage).
+namespace framed_test {
 
 // Lines that are numbers of exceptions to throw.
 struct throwing_lines : line_codec<> {
@@ -169,7 +170,7 @@ struct throwing_lines : line_codec<> {
   }
 };
 
-}  // namespace
+}  // namespace framed_test
 
 TEST_CASE("what a codec throws ends the read that waits with a code, for ever, and not the loop") {
   const std::pair<std::string, error_code> kinds[] = {
@@ -180,7 +181,7 @@ TEST_CASE("what a codec throws ends the read that waits with a code, for ever, a
     CAPTURE(kind.first);
     completion_port port;
     auto [a, b] = memory_stream::pair(port);
-    framed reader{std::move(a), throwing_lines{}};
+    framed reader{std::move(a), framed_test::throwing_lines{}};
     line good, bad, again;
     reader.async_read(good.record());
     write_peer(port, b, "good\n");
@@ -204,7 +205,7 @@ TEST_CASE("what a codec throws ends the read that waits with a code, for ever, a
 TEST_CASE("what a codec throws goes to who reads what has arrived") {
   completion_port port;
   auto [a, b] = memory_stream::pair(port);
-  framed reader{std::move(a), throwing_lines{}};
+  framed reader{std::move(a), framed_test::throwing_lines{}};
   write_peer(port, b, "good\nnumber\n");
   bool caught = false;
   fairway::spawn(port, [&]() -> fairway::task<> {
