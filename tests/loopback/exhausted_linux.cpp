@@ -261,7 +261,7 @@ TEST_CASE("an offer of a process that has gone is nobody else's") {
 TEST_CASE("a listener that comes again in its process has the fast path with the next connect") {
   completion_port port;
   completion_port other;  // runs only while it connects
-  const endpoint at = raw_peer::bound(endpoint::loopback_v4(0)).local();  // free a moment ago
+  const endpoint at = free_endpoint();
   for (int i = 0; i < 3; ++i) {
     auto l = listen(port, at, {.loopback = fairway::loopback::shared_memory});
     check_fast(port, l, other);
@@ -310,7 +310,7 @@ TEST_CASE("of listeners that share an endpoint one has the name, and the others 
 
 TEST_CASE("a source that the user bound is offered as it is") {
   completion_port port;
-  const endpoint source = raw_peer::bound(endpoint::loopback_v4(0)).local();  // free a moment ago
+  const endpoint source = free_endpoint();
   auto [a, c] = connect_fast(port, port, {.source = source});
   CHECK(c.local_endpoint().value() == source);
   take_part(port, a);

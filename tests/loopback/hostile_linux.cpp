@@ -206,7 +206,7 @@ TEST_CASE("who has the name of a rendezvous or of its mark first keeps the liste
   for (const int type : {SOCK_SEQPACKET, SOCK_DGRAM}) {
     CAPTURE(type);
     completion_port port;
-    const endpoint at = raw_peer::bound(endpoint::loopback_v4(0)).local();  // free a moment ago
+    const endpoint at = free_endpoint();
     sockaddr_un name{};
     name.sun_family = AF_UNIX;
     const std::string text = rendezvous_of(at);
@@ -228,7 +228,7 @@ TEST_CASE("who has the name of a rendezvous or of its mark first keeps the liste
 
 TEST_CASE("a listener leaves neither its name nor its mark behind") {
   completion_port port;
-  const endpoint at = raw_peer::bound(endpoint::loopback_v4(0)).local();
+  const endpoint at = free_endpoint();
   for (int i = 0; i < 3; ++i) {
     completion_port other;  // knows nothing of the listener before
     auto l = listen(port, at, wanted);

@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <fstream>
 #include <vector>
+
+#include <unistd.h>
 #endif
 
 namespace support {
@@ -63,6 +65,14 @@ inline std::vector<std::pair<std::uint64_t*, std::size_t>> arenas_here() {
     found.emplace_back(reinterpret_cast<std::uint64_t*>(from), to - from);
   }
   return found;
+}
+
+// Where nobody listens: of a loopback address that is this process's own, so that no other test
+// takes it meanwhile.
+inline fairway::endpoint free_endpoint() {
+  const auto process = static_cast<std::uint32_t>(::getpid());
+  const boost::asio::ip::address_v4 own{0x7f01'0000u | (process & 0xffffu)};
+  return raw_peer::bound(fairway::endpoint{own, 0}).local();
 }
 #endif
 
