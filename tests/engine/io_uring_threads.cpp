@@ -132,6 +132,32 @@ TEST_CASE("io_uring: a port that keeps moving keeps working") {
   }
 }
 
+TEST_CASE("io_uring: operations in flight go over to a ring that any thread may enter") {
+  if (!has_io_uring()) return;
+  completion_port port{on_ring()};
+  auto all = readers(port, 20);
+  // Each move has them in flight, also the one that no more makes a ring of one thread.
+  for (int move = 0; move < 6; ++move) {
+    std::thread{[&] {
+      if (move == 0) {
+        for (reader& r : all) r.start();
+      }
+      drain(port);
+      all[move].ends.peer.write("moved");
+      pump(port, [&] { return all[move].got.done(); });
+    }}.join();
+    CHECK(all[move].text() == "moved");
+  }
+  for (std::size_t i = 6; i < all.size(); ++i) {
+    CHECK(all[i].got.calls == 0);
+    all[i].ends.peer.write("at last");
+  }
+  pump(port, [&] {
+    return std::all_of(all.begin(), all.end(), [](const reader& r) { return r.got.done(); });
+  });
+  for (std::size_t i = 6; i < all.size(); ++i) CHECK(all[i].text() == "at last");
+}
+
 TEST_CASE("io_uring: on a ring that any thread may enter, the end of a thread cancels nothing") {
   if (!has_io_uring()) return;
   completion_port port{on_ring()};

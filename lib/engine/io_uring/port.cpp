@@ -76,9 +76,10 @@ std::string port::reason() const {
   return text;
 }
 
-// Never in a child made by fork: the memory of the queues is not even there.
+// Never in a child made by fork: the memory of the queues is not even there. A ring that has just
+// been made is nobody's, even one that any thread may enter.
 bool port::ring_is_mine() const noexcept {
-  if (process_ != this_process_number()) return false;
+  if (process_ != this_process_number() || thread_ == 0) return false;
   return thread_ == this_thread_number() || (ring_ != nullptr && !ring_->bound());
 }
 
