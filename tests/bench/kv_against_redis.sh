@@ -16,20 +16,11 @@ if [ "$(nproc)" -gt 1 ] && command -v taskset >/dev/null; then
   cores=$(taskset -cp $$ | sed 's/.*: //; s/[-,]/ /g')
   on_server="taskset -c ${cores%% *}" on_client="taskset -c ${cores##* }"
 fi
-folder=$(mktemp -d)
-started=''
-finish() {
-  for pid in $started; do kill "$pid" 2>/dev/null || true; done
-  rm -rf "$folder"
-}
-trap finish EXIT
+. "$(dirname "$0")/../support/started.sh"
 
-: >"$folder/kv"
-$on_server "$kv" --listen 127.0.0.1:0 ${ENGINE:+--engine "$ENGINE"} >"$folder/kv" 2>/dev/null &
-kv_pid=$!
-started="$started $kv_pid"
-while ! grep -q listening "$folder/kv"; do kill -0 $kv_pid || exit 1; done
-kv_port=$(sed -n 's/.*://p' "$folder/kv")
+start kv $on_server "$kv" --listen 127.0.0.1:0 ${ENGINE:+--engine "$ENGINE"}
+kv_pid=$last
+kv_port=${where##*:}
 
 # Redis takes no port 0: try some.
 redis_port=$kv_port
@@ -37,7 +28,7 @@ while :; do
   redis_port=$((redis_port + 7))
   [ $redis_port -lt 65536 ] || redis_port=20000
   $on_server redis-server --port "$redis_port" --bind 127.0.0.1 --save '' --appendonly no \
-    --io-threads 1 >"$folder/redis" 2>&1 &
+    --io-threads 1 >"$scratch/redis" 2>&1 &
   redis_pid=$!
   until redis-cli -p "$redis_port" ping >/dev/null 2>&1; do
     kill -0 $redis_pid 2>/dev/null || break
@@ -57,7 +48,8 @@ cell() {
       eval "port=\$${server}_port pid=\$${server}_pid"
       before=$(ticks "$pid")
       rate=$($on_client redis-benchmark -p "$port" -t "$test" -n "$requests" -c "$clients" \
-        -P "$depth" --csv 2>>"$folder/errors" | awk -F'"' 'NR > 1 { rate = $4 } END { print rate }')
+        -P "$depth" --csv 2>>"$scratch/errors" |
+        awk -F'"' 'NR > 1 { rate = $4 } END { print rate }')
       spent=$((($(ticks "$pid") - before) * 1000000 / hertz))
       echo "$server $depth $clients $test $rate" \
         "$(echo "$spent $requests" | awk '{ print $1 / $2 }')"
@@ -71,7 +63,7 @@ for depth in ${DEPTHS:-1 16}; do
   for clients in ${CLIENTS:-50 500}; do
     for test in ${TESTS:-ping_mbulk set get incr mset}; do cell; done
   done
-done | tee "$folder/runs"
+done | tee "$scratch/runs"
 
 awk '
   { key = sprintf("%2d, %3d clients, %s", $2, $3, $4)
@@ -87,8 +79,8 @@ awk '
     a = median(rate, "kv", key); b = median(rate, "redis", key)
     printf "depth %-26s kv_server %7d/s %5.2f us, redis-server %7d/s %5.2f us, rate ratio %.2f\n",
       key, a, median(cpu, "kv", key), b, median(cpu, "redis", key), a / b } }
-  ' "$folder/runs" | sort
-if [ -s "$folder/errors" ]; then
-  echo 'errors:' && cat "$folder/errors"
+  ' "$scratch/runs" | sort
+if [ -s "$scratch/errors" ]; then
+  echo 'errors:' && cat "$scratch/errors"
   exit 1
 fi

@@ -6,25 +6,13 @@ set -eu
 
 samples=$1
 engine=$2
-scratch=$(mktemp -d)
-started=''
-finish() {
-  for pid in $started; do kill "$pid" 2>/dev/null || true; done
-  rm -rf "$scratch"
-}
-trap finish EXIT
+. "$(dirname "$0")/../support/started.sh"
 
-# start PROGRAM ARGUMENT...: leaves its process in $last and where it listens in $where.
-start() {
+# serve PROGRAM ARGUMENT...
+serve() {
   program=$1
   shift
-  : >"$scratch/$program"
-  "$samples/$program" --engine "$engine" --listen 127.0.0.1:0 "$@" >"$scratch/$program" \
-    2>"$scratch/$program.log" &
-  last=$!
-  started="$started $last"
-  until grep -q '^listening on ' "$scratch/$program"; do kill -0 "$last"; done
-  where=$(sed -n 's/^listening on //p' "$scratch/$program")
+  start "$program" "$samples/$program" --engine "$engine" --listen 127.0.0.1:0 "$@"
 }
 
 wrong=0
@@ -78,11 +66,11 @@ with_draining_relay() {
   cmp "$scratch/body" "$scratch/answer" || wrong=1
 }
 
-start http_server
+serve http_server
 http=$last address=$where
 if installed curl; then
   with_curl "$address"
-  start relay --connect "$address"
+  serve relay --connect "$address"
   with_curl "$where"
   with_draining_relay "$where" "$last"
 fi
@@ -99,7 +87,7 @@ if installed ab; then
 fi
 ends http_server "$http"
 
-start kv_server
+serve kv_server
 kv=$last port=${where##*:}
 if installed redis-cli; then
   same ping PONG "$(redis-cli -p "$port" ping)"
