@@ -77,7 +77,7 @@ void shard::begin(std::shared_ptr<server_core> core, stream socket, const endpoi
   if (limits_.handshake > limits_.handshake.zero()) {
     handshakes_.push(*made, made->began);
   } else {
-    made->established = !limits_.explicit_handshake;
+    made->established = true;
   }
   limit_unsent_of(made->socket, limits_.unsent_bytes);
   want_timer();

@@ -1,8 +1,8 @@
 // What a server allows, and what it does when that is used up.
 //
 // Every limit has a finite default. Durations are measured on the port's clock and never end early;
-// zero switches that deadline off. Without a handshake deadline a connection that has said nothing
-// yet is idle.
+// zero switches that deadline off. Without a handshake deadline there is no handshake, also with
+// `explicit_handshake`: a connection that has said nothing yet is idle.
 #pragma once
 
 #include <fairway/engine/clock.hpp>
