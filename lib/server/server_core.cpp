@@ -46,7 +46,7 @@ result<endpoint> server_core::listen(const endpoint& local) {
   if (ending_.load(std::memory_order_acquire)) return error::drained;
   BOOST_OUTCOME_TRY(auto opened, listener::open(first_port(), local, options_.listen));
   BOOST_OUTCOME_TRY(const endpoint bound, opened.local_endpoint());
-  listeners_.emplace_back(first_port(), std::move(opened));
+  listeners_.emplace_back(first_port(), std::move(opened), bound);
   log({.kind = log_kind::listening, .local = bound});
   spawn(first_port(), accept_all(shared_from_this(), listeners_.back()));
   return bound;
@@ -68,13 +68,22 @@ task<> server_core::accept_all(std::shared_ptr<server_core> self, listening& at)
     const std::size_t to = turn_++ % ports_.size();
     auto accepted = co_await at.socket.async_accept(*ports_[to]);
     if (!accepted) {
-      if (!ending_.load(std::memory_order_acquire)) {
-        log({.kind = log_kind::accept_failed, .ec = accepted.error()});
-      }
+      if (!ending_.load(std::memory_order_acquire)) failed(at, accepted.error());
       co_return;
     }
-    take(std::move(accepted).value(), to);
+    stream came = std::move(accepted).value();
+    const auto remote = came.remote_endpoint();
+    if (!remote) continue;  // gone already
+    // Another listener's accept may have been given the last place meanwhile.
+    while (!take(came, remote.value(), to)) co_await wait_for_room(at);
   }
+}
+
+// Closed: a client is refused then, instead of waiting for nobody.
+void server_core::failed(listening& at, const boost::system::error_code& ec) {
+  at.socket.close();
+  listeners_failed_.add();
+  log({.kind = log_kind::accept_failed, .local = at.local, .ec = ec});
 }
 
 task<> server_core::wait_for_room(listening& at) {
@@ -86,39 +95,47 @@ task<> server_core::wait_for_room(listening& at) {
   (void)co_await at.pause.async_wait();
 }
 
-void server_core::take(stream socket, std::size_t to) {
-  auto remote = socket.remote_endpoint();
-  if (!remote) return;  // gone already
+bool server_core::take(stream& socket, const endpoint& remote, std::size_t to) {
   if (ending_.load(std::memory_order_acquire)) {
-    return refuse(std::move(socket), remote.value(), &server_core::refused_draining_, "draining");
+    refuse(std::move(socket), remote, &server_core::refused_draining_, "draining");
+    return true;
   }
-  switch (admission_.enter(remote.value())) {
+  switch (admission_.enter(remote)) {
     case admission::verdict::admitted:
-      return place(std::move(socket), remote.value(), to);
+      place(std::move(socket), remote, to);
+      return true;
     case admission::verdict::peer:
-      return refuse(std::move(socket), remote.value(), &server_core::refused_peer_, "peer");
+      refuse(std::move(socket), remote, &server_core::refused_peer_, "peer");
+      return true;
     case admission::verdict::full: break;
   }
-  if (options_.limits.full == when_full::shed_idle) {
-    // Counted at once: what its peer opens meanwhile is to find it.
-    admission_.enter_over_limit(remote.value());
-    shed_for(std::move(socket), remote.value(), to, 0);
-  } else {
-    refuse(std::move(socket), remote.value(), &server_core::refused_full_, "full");
+  switch (options_.limits.full) {
+    case when_full::pause: return false;
+    case when_full::refuse:
+      refuse(std::move(socket), remote, &server_core::refused_full_, "full");
+      break;
+    case when_full::shed_idle:
+      // Counted at once: what its peer opens meanwhile is to find it.
+      admission_.enter_over_limit(remote);
+      shed_for(std::move(socket), remote, to, 0);
+      break;
   }
+  return true;
 }
 
 // Who is idle is known by each port's own thread: asks the port of the new connection, then the
-// others in turn.
+// others in turn; and all of them once more for one in its handshake.
 void server_core::shed_for(stream socket, const endpoint& remote, std::size_t to,
                            std::size_t asked) {
-  if (asked == shards_.size()) {
+  const std::size_t ports = shards_.size();
+  if (asked == 2 * ports) {
     left(remote);
     return refuse(std::move(socket), remote, &server_core::refused_full_, "full");
   }
-  const std::size_t at = (to + asked) % shards_.size();
-  on_port(at, [s = std::move(socket), remote, to, asked, at](server_core& self) mutable {
-    if (!self.shards_[at]->shed()) return self.shed_for(std::move(s), remote, to, asked + 1);
+  const std::size_t at = (to + asked) % ports;
+  const auto whom = asked < ports ? shard::sheds::idle : shard::sheds::handshake;
+  on_port(at, [s = std::move(socket), remote, to, asked, at, whom](server_core& self) mutable {
+    if (!self.shards_[at]->shed(whom)) return self.shed_for(std::move(s), remote, to, asked + 1);
     self.place(std::move(s), remote, to);
   });
 }
@@ -260,6 +277,7 @@ server_metrics server_core::metrics() const {
   all.refused_peer = refused_peer_.get();
   all.refused_draining = refused_draining_.get();
   all.accept_pauses = accept_pauses_.get();
+  all.listeners_failed = listeners_failed_.get();
   return all;
 }
 

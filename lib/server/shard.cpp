@@ -93,9 +93,8 @@ void shard::begin(std::shared_ptr<server_core> core, stream socket, const endpoi
   }
 }
 
-bool shard::shed() {
-  connection_state* oldest = idle_.first();
-  if (oldest == nullptr) oldest = handshakes_.first();
+bool shard::shed(sheds whom) {
+  connection_state* oldest = whom == sheds::idle ? idle_.first() : handshakes_.first();
   if (oldest == nullptr) return false;
   cut(*oldest, end_reason::shed);
   return true;

@@ -32,8 +32,9 @@ class shard final : private call_keeper {
   bool port_ended() const noexcept { return !joined(); }
   // A connection that was admitted.
   void begin(std::shared_ptr<server_core> core, stream socket, const endpoint& remote);
-  // Makes place. Returns false when nobody is idle.
-  bool shed();
+  // Makes place. Returns false when this port has nobody of that kind.
+  enum class sheds { idle, handshake };
+  bool shed(sheds whom);
 
   // --- draining ---
   void drain_by(port_clock::time_point deadline);
