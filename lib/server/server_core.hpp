@@ -68,8 +68,8 @@ class server_core : public std::enable_shared_from_this<server_core> {
   void failed(listening& at, const boost::system::error_code& ec);
   // False: there is no room, and `socket` may wait for it.
   bool take(stream& socket, const endpoint& remote, std::size_t to);
-  void place(stream socket, const endpoint& remote, std::size_t to);
-  void shed_for(stream socket, const endpoint& remote, std::size_t to, std::size_t asked);
+  void place(stream socket, given_place<server_core> at, std::size_t to);
+  void shed_for(stream socket, given_place<server_core> at, std::size_t to, std::size_t asked);
   // `why` is a literal.
   void refuse(stream socket, const endpoint& remote, tally server_core::*count,
               std::string_view why);

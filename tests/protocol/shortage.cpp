@@ -2,6 +2,8 @@
 // nothing leaves through the loop but what a handler threw.
 
 #include "protocol/support.hpp"
+#include "support/allocation_count.hpp"
+#include "support/census.hpp"
 
 #include <boost/asio/bind_allocator.hpp>
 
@@ -253,4 +255,58 @@ TEST_CASE("a range that waits for room leaves out no more than one that does not
   CHECK(read_peer(s.port, s.peer) == "fills it\none\n2\nlast\n");
   CHECK(all.ec == condition::invalid_argument);
   CHECK(!last.ec);
+}
+
+TEST_CASE("whatever allocation fails, every handler is called or destroyed, once") {
+  if (!allocation_failure::available) return;
+  bool more = true;
+  for (std::uint64_t nth = 1; more; ++nth) {
+    CAPTURE(nth);
+    census people;
+    completion_port port;
+    auto half = connect_peer(port);
+    const std::string big(10'000, 'b');
+    std::string got;
+    int lost = 0;  // by an exception
+    const auto attempt = [&](auto&& what) {
+      try {
+        what();
+      } catch (const std::bad_alloc&) {
+        ++lost;
+      }
+    };
+    {
+      framed ours{std::move(half.stream), breaking_lines{}, low_marks};
+      half.peer.write("one\n");
+      {
+        allocation_failure failure{nth};
+        const auto poll = [&] {
+          for (int i = 0; i < 20; ++i) attempt([&] { drain(port); });
+          attempt([&] { half.peer.read(got); });
+        };
+        const auto begin = [&] {
+          attempt([&] { ours.async_read(people.handler()); });
+          attempt([&] { ours.async_write(std::string{"12345678"}, people.handler()); });
+          attempt([&] { ours.async_write(big, people.handler()); });
+          attempt([&] { ours.async_write(std::string{"waits"}, people.handler()); });
+          attempt([&] { ours.async_flush(people.handler()); });
+        };
+        attempt([&] { asio::post(port, begin); });
+        poll();
+        attempt([&] { ours.async_read(people.handler()); });
+        poll();
+        half.peer.write("half of a longer one");
+        poll();
+        half.peer.write(big);
+        half.peer.write("\n");
+        poll();
+        more = failure.happened();
+      }
+      drain(port);
+      while (half.peer.read(got) == raw_peer::event::bytes) drain(port);
+      half.peer.close();
+      pump(port, [&] { return people.alive == 0; });
+    }
+    drain(port);
+  }
 }

@@ -3,6 +3,7 @@
 
 #include "net/open_files.hpp"
 #include "server/support.hpp"
+#include "support/allocation_count.hpp"
 #include "support/providers.hpp"
 
 #include <algorithm>
@@ -213,4 +214,48 @@ TEST_CASE("a listener that fails is closed, told of and counted, and another one
   lucky.write("hello\n");
   CHECK(read_exactly(port, lucky, 6) == "hello\n");
   CHECK(server.listen(where));
+}
+
+TEST_CASE("whatever allocation fails, no place is lost and no deadline") {
+  if (!allocation_failure::available) return;
+  bool more = true;
+  for (std::uint64_t nth = 1; more; ++nth) {
+    CAPTURE(nth);
+    served s;
+    raw_peer silent;
+    s.settle();
+    {
+      allocation_failure failure{nth};
+      const auto attempt = [&](auto&& what) {
+        try {
+          what();
+        } catch (const std::bad_alloc&) {}
+      };
+      const auto poll = [&] {
+        for (int i = 0; i < 20; ++i) attempt([&] { drain(s.port); });
+      };
+      attempt([&] { silent = raw_peer::connect(s.where); });
+      poll();
+      raw_peer one, two;
+      attempt([&] { one = raw_peer::connect(s.where); });
+      poll();
+      attempt([&] { two = raw_peer::connect(s.where); });
+      poll();
+      attempt([&] { one.write("hello\n"); });
+      attempt([&] { two.write("half"); });
+      poll();
+      s.clock.advance(1s);
+      poll();
+      one.close();
+      poll();
+      two.reset();
+      poll();
+      more = failure.happened();
+    }
+    s.advance(2min);
+    s.advance(2min);
+    CHECK(s.open() == 0);
+    raw_peer three = raw_peer::connect(s.where);
+    CHECK(s.ask(three, "still here") == "still here\n");
+  }
 }
