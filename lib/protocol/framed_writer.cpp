@@ -4,9 +4,30 @@
 #include <boost/system/system_error.hpp>
 
 #include <algorithm>
+#include <exception>
 #include <new>
 
 namespace fairway::detail {
+
+namespace {
+
+// Calls `one` until it says false, also when a handler throws: what the first one threw leaves
+// through the loop at the end, and those behind it come through the queue.
+template <class TellOne>
+void tell_all(deliver how, TellOne one) {
+  std::exception_ptr thrown;
+  for (bool more = true; more;) {
+    try {
+      more = one(how);
+    } catch (...) {
+      if (!thrown) thrown = std::current_exception();
+      how = deliver::queued;
+    }
+  }
+  if (thrown) std::rethrow_exception(thrown);
+}
+
+}  // namespace
 
 error_code code_of_exception(error_code otherwise) noexcept {
   try {
@@ -69,42 +90,54 @@ void writer::keep(std::unique_ptr<write_call> call, const encoding& how) {
   sent_calls_.push(std::move(call));
 }
 
-void writer::admit(deliver how) {
-  if (queue.bytes() > low_) return;
-  while (!room_calls_.empty() && queue.bytes() < high_) {
-    encoding now;
-    write_call& call = room_calls_.front();
-    try {
-      encode_or_undo(queue, [&] { call.encode(queue, high_, now); });
-    } catch (...) {
-      // It would leave through the loop, and the call stay for ever.
-      now = {.ec = code_of_exception(boost::asio::error::invalid_argument)};
-    }
-    ++progress;
-    call.lends = call.lends || now.lends;
-    if (!now.all && !now.ec) return;
-    auto ended = room_calls_.pop();
-    if (ended->lends || now.waits) {
-      keep(std::move(ended), now);
-    } else {
-      ended->done(how, now.ec);
-    }
+bool writer::admit_one(deliver how) {
+  if (room_calls_.empty() || queue.bytes() >= high_) return false;
+  encoding now;
+  write_call& call = room_calls_.front();
+  try {
+    call.encode(queue, high_, now);
+  } catch (...) {
+    // It would leave through the loop, and the call stay for ever.
+    now.ec = code_of_exception(boost::asio::error::invalid_argument);
   }
+  ++progress;
+  call.lends = call.lends || now.lends;
+  if (!now.all && !now.ec) return false;
+  auto ended = room_calls_.pop();
+  if (ended->lends || now.waits) {
+    keep(std::move(ended), now);
+  } else {
+    ended->done(how, now.ec);
+  }
+  return true;
+}
+
+bool writer::end_one_sent(deliver how) {
+  if (sent_calls_.empty() || sent_calls_.front().end > queue.written_total()) return false;
+  auto ended = sent_calls_.pop();
+  ended->done(how, ended->ec);
+  return true;
 }
 
 void writer::after_write(deliver how) {
-  while (!sent_calls_.empty() && sent_calls_.front().end <= queue.written_total()) {
-    auto ended = sent_calls_.pop();
-    ended->done(how, ended->ec);
-  }
-  admit(how);
+  bool room = false;  // the low mark was reached
+  tell_all(how, [&](deliver now) {
+    if (end_one_sent(now)) return true;
+    room = room || queue.bytes() <= low_;
+    return room && admit_one(now);
+  });
 }
 
 void writer::fail(error_code ec, deliver how) {
   error_ = ec;
   queue.drop_all();
-  while (!sent_calls_.empty()) sent_calls_.pop()->done(how, ec);
-  while (!room_calls_.empty()) room_calls_.pop()->done(how, ec);
+  tell_all(how, [&](deliver now) {
+    if (end_one_sent(now)) return true;
+    write_calls& next = sent_calls_.empty() ? room_calls_ : sent_calls_;
+    if (next.empty()) return false;
+    next.pop()->done(now, ec);
+    return true;
+  });
 }
 
 bool writer::discard() noexcept {

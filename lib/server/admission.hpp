@@ -10,7 +10,9 @@
 
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <utility>
 
 namespace fairway::detail {
 
@@ -39,6 +41,27 @@ class admission {
   mutable std::mutex mutex_;
   std::size_t open_ = 0;
   std::map<boost::asio::ip::address, std::size_t> peers_;  // only while `per_peer_` is below most_
+};
+
+// A place that was given to a connection that has not begun: free again unless it begins. It is in
+// what is posted meanwhile, and so not lost with that.
+template <class Core>
+class given_place {
+ public:
+  given_place(std::shared_ptr<Core> core, const endpoint& remote)
+      : core_{std::move(core)}, remote_{remote} {}
+  given_place(given_place&& other) noexcept = default;
+  given_place& operator=(given_place&&) = delete;
+  ~given_place() {
+    if (core_) core_->left(remote_);
+  }
+  const endpoint& remote() const noexcept { return remote_; }
+  // The connection has it now.
+  void taken() noexcept { core_.reset(); }
+
+ private:
+  std::shared_ptr<Core> core_;  // null: taken, or moved from
+  endpoint remote_;
 };
 
 // A bucket of tokens, a tenth of a second deep.

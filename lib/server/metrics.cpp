@@ -117,6 +117,8 @@ std::string server_metrics::text() const {
   write_ages(out, ports);
   out.family("fairway_accept_pauses", "counter", "Times that accepting waited for a limit.");
   out.sample("_total", "", accept_pauses);
+  out.family("fairway_listeners_failed", "counter", "Listeners that an error ended.");
+  out.sample("_total", "", listeners_failed);
   each_port("fairway_port_handlers", "counter", "Handlers that the port ran.",
             [](const p& m) { return m.port.handlers_run; });
   each_port("fairway_port_kernel_entries", "counter", "System calls of the port.",

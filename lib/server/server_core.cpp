@@ -1,14 +1,19 @@
 #include "server/server_core.hpp"
 
+#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 #include <utility>
 
 namespace fairway::detail {
 
 namespace {
+
+// Before accepting is tried again, as a listener does that has no descriptors left.
+constexpr std::chrono::milliseconds memory_pause{100};
 
 // Two drains at once share the earlier end.
 port_clock::time_point in(const completion_port& port, port_clock::duration time) noexcept {
@@ -46,7 +51,7 @@ result<endpoint> server_core::listen(const endpoint& local) {
   if (ending_.load(std::memory_order_acquire)) return error::drained;
   BOOST_OUTCOME_TRY(auto opened, listener::open(first_port(), local, options_.listen));
   BOOST_OUTCOME_TRY(const endpoint bound, opened.local_endpoint());
-  listeners_.emplace_back(first_port(), std::move(opened));
+  listeners_.emplace_back(first_port(), std::move(opened), bound);
   log({.kind = log_kind::listening, .local = bound});
   spawn(first_port(), accept_all(shared_from_this(), listeners_.back()));
   return bound;
@@ -65,16 +70,37 @@ task<> server_core::accept_all(std::shared_ptr<server_core> self, listening& at)
       (void)co_await at.pacing.async_wait();
       continue;
     }
-    const std::size_t to = turn_++ % ports_.size();
-    auto accepted = co_await at.socket.async_accept(*ports_[to]);
-    if (!accepted) {
-      if (!ending_.load(std::memory_order_acquire)) {
-        log({.kind = log_kind::accept_failed, .ec = accepted.error()});
+    bool out_of_memory = false;
+    try {
+      const std::size_t to = turn_++ % ports_.size();
+      auto accepted = co_await at.socket.async_accept(*ports_[to]);
+      if (accepted) {
+        stream came = std::move(accepted).value();
+        const auto remote = came.remote_endpoint();
+        if (!remote) continue;  // gone already
+        // Another listener's accept may have been given the last place meanwhile.
+        while (!take(came, remote.value(), to)) co_await wait_for_room(at);
+      } else if (accepted.error() == boost::asio::error::no_memory) {
+        out_of_memory = true;
+      } else {
+        if (!ending_.load(std::memory_order_acquire)) failed(at, accepted.error());
+        co_return;
       }
-      co_return;
+    } catch (const std::bad_alloc&) {
+      out_of_memory = true;
     }
-    take(std::move(accepted).value(), to);
+    if (!out_of_memory) continue;
+    // That connection is lost; the next one need not be.
+    at.pacing.expires_after(memory_pause);
+    (void)co_await at.pacing.async_wait();
   }
+}
+
+// Closed: a client is refused then, instead of waiting for nobody.
+void server_core::failed(listening& at, const boost::system::error_code& ec) {
+  at.socket.close();
+  listeners_failed_.add();
+  log({.kind = log_kind::accept_failed, .local = at.local, .ec = ec});
 }
 
 task<> server_core::wait_for_room(listening& at) {
@@ -86,51 +112,62 @@ task<> server_core::wait_for_room(listening& at) {
   (void)co_await at.pause.async_wait();
 }
 
-void server_core::take(stream socket, std::size_t to) {
-  auto remote = socket.remote_endpoint();
-  if (!remote) return;  // gone already
+bool server_core::take(stream& socket, const endpoint& remote, std::size_t to) {
   if (ending_.load(std::memory_order_acquire)) {
-    return refuse(std::move(socket), remote.value(), &server_core::refused_draining_, "draining");
+    refuse(std::move(socket), remote, &server_core::refused_draining_, "draining");
+    return true;
   }
-  switch (admission_.enter(remote.value())) {
+  switch (admission_.enter(remote)) {
     case admission::verdict::admitted:
-      return place(std::move(socket), remote.value(), to);
+      place(std::move(socket), {shared_from_this(), remote}, to);
+      return true;
     case admission::verdict::peer:
-      return refuse(std::move(socket), remote.value(), &server_core::refused_peer_, "peer");
+      refuse(std::move(socket), remote, &server_core::refused_peer_, "peer");
+      return true;
     case admission::verdict::full: break;
   }
-  if (options_.limits.full == when_full::shed_idle) {
-    // Counted at once: what its peer opens meanwhile is to find it.
-    admission_.enter_over_limit(remote.value());
-    shed_for(std::move(socket), remote.value(), to, 0);
-  } else {
-    refuse(std::move(socket), remote.value(), &server_core::refused_full_, "full");
+  switch (options_.limits.full) {
+    case when_full::pause: return false;
+    case when_full::refuse:
+      refuse(std::move(socket), remote, &server_core::refused_full_, "full");
+      break;
+    case when_full::shed_idle:
+      // Counted at once: what its peer opens meanwhile is to find it.
+      admission_.enter_over_limit(remote);
+      shed_for(std::move(socket), {shared_from_this(), remote}, to, 0);
+      break;
   }
+  return true;
 }
 
 // Who is idle is known by each port's own thread: asks the port of the new connection, then the
-// others in turn.
-void server_core::shed_for(stream socket, const endpoint& remote, std::size_t to,
+// others in turn; and all of them once more for one in its handshake.
+void server_core::shed_for(stream socket, given_place<server_core> place_of_it, std::size_t to,
                            std::size_t asked) {
-  if (asked == shards_.size()) {
-    left(remote);
-    return refuse(std::move(socket), remote, &server_core::refused_full_, "full");
+  const std::size_t ports = shards_.size();
+  if (asked == 2 * ports) {
+    return refuse(std::move(socket), place_of_it.remote(), &server_core::refused_full_, "full");
   }
-  const std::size_t at = (to + asked) % shards_.size();
-  on_port(at, [s = std::move(socket), remote, to, asked, at](server_core& self) mutable {
-    if (!self.shards_[at]->shed()) return self.shed_for(std::move(s), remote, to, asked + 1);
-    self.place(std::move(s), remote, to);
+  const std::size_t at = (to + asked) % ports;
+  const auto whom = asked < ports ? shard::sheds::idle : shard::sheds::handshake;
+  on_port(at, [s = std::move(socket), p = std::move(place_of_it), to, asked, at,
+               whom](server_core& self) mutable {
+    if (self.shards_[at]->shed(whom)) return self.place(std::move(s), std::move(p), to);
+    self.shed_for(std::move(s), std::move(p), to, asked + 1);
   });
 }
 
-void server_core::place(stream socket, const endpoint& remote, std::size_t to) {
-  on_port(to, [s = std::move(socket), remote, to](server_core& self) mutable {
+void server_core::place(stream socket, given_place<server_core> at, std::size_t to) {
+  on_port(to, [s = std::move(socket), p = std::move(at), to](server_core& self) mutable {
     shard& home = *self.shards_[to];
     if (home.draining()) {
-      self.left(remote);
-      return self.refuse(std::move(s), remote, &server_core::refused_draining_, "draining");
+      return self.refuse(std::move(s), p.remote(), &server_core::refused_draining_, "draining");
     }
-    home.begin(self.shared_from_this(), std::move(s), remote);
+    try {
+      home.begin(self.shared_from_this(), std::move(s), std::move(p));
+    } catch (const std::bad_alloc&) {
+      // Closed, with its place given back: the others of this port go on.
+    }
   });
 }
 
@@ -154,9 +191,13 @@ void server_core::paused() {
 void server_core::left(const endpoint& remote) {
   admission_.leave(remote);
   if (shards_[0]->port_ended() || !full_.exchange(false, std::memory_order_seq_cst)) return;
-  boost::asio::post(first_port(), [self = shared_from_this()] {
-    for (listening& each : self->listeners_) each.pause.cancel();
-  });
+  try {
+    boost::asio::post(first_port(), [self = shared_from_this()] {
+      for (listening& each : self->listeners_) each.pause.cancel();
+    });
+  } catch (const std::bad_alloc&) {
+    full_.store(true, std::memory_order_seq_cst);  // the next one that leaves tells
+  }
 }
 
 // --- the end ---
@@ -260,6 +301,7 @@ server_metrics server_core::metrics() const {
   all.refused_peer = refused_peer_.get();
   all.refused_draining = refused_draining_.get();
   all.accept_pauses = accept_pauses_.get();
+  all.listeners_failed = listeners_failed_.get();
   return all;
 }
 

@@ -55,18 +55,21 @@ class server_core : public std::enable_shared_from_this<server_core> {
 
  private:
   struct listening {
-    explicit listening(completion_port& port, listener l)
-        : socket{std::move(l)}, pause{port}, pacing{port} {}
+    listening(completion_port& port, listener l, const endpoint& bound)
+        : socket{std::move(l)}, local{bound}, pause{port}, pacing{port} {}
     listener socket;
+    endpoint local;
     timer pause;   // awaited without end while the server is full
     timer pacing;
   };
 
   task<> accept_all(std::shared_ptr<server_core> self, listening& at);
   task<> wait_for_room(listening& at);
-  void take(stream socket, std::size_t to);
-  void place(stream socket, const endpoint& remote, std::size_t to);
-  void shed_for(stream socket, const endpoint& remote, std::size_t to, std::size_t asked);
+  void failed(listening& at, const boost::system::error_code& ec);
+  // False: there is no room, and `socket` may wait for it.
+  bool take(stream& socket, const endpoint& remote, std::size_t to);
+  void place(stream socket, given_place<server_core> at, std::size_t to);
+  void shed_for(stream socket, given_place<server_core> at, std::size_t to, std::size_t asked);
   // `why` is a literal.
   void refuse(stream socket, const endpoint& remote, tally server_core::*count,
               std::string_view why);
@@ -100,7 +103,7 @@ class server_core : public std::enable_shared_from_this<server_core> {
   mutable std::mutex report_mutex_;
   drain_report report_;
 
-  tally refused_full_, refused_peer_, refused_draining_, accept_pauses_;
+  tally refused_full_, refused_peer_, refused_draining_, accept_pauses_, listeners_failed_;
 };
 
 }  // namespace fairway::detail

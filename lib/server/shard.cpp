@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <limits>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -68,21 +69,22 @@ bool shard::discard_calls() noexcept {
   return &port_ == &core_.first_port() && core_.discard_drain_waiters();
 }
 
-void shard::begin(std::shared_ptr<server_core> core, stream socket, const endpoint& remote) {
-  auto* made = new connection_state{core, *this, core->next_id(), std::move(socket), remote};
+void shard::begin(std::shared_ptr<server_core> core, stream socket, given_place<server_core> at) {
+  auto* made = new connection_state{core, *this, core->next_id(), std::move(socket), at.remote()};
   const connection_reference kept{*made};
   all_.push(*made, made->began);
+  at.taken();
   counts_.accepted.add();
   counts_.open.set(all_.size());
   if (limits_.handshake > limits_.handshake.zero()) {
     handshakes_.push(*made, made->began);
   } else {
-    made->established = !limits_.explicit_handshake;
+    made->established = true;
   }
   limit_unsent_of(made->socket, limits_.unsent_bytes);
   want_timer();
   if (core_.logs()) {
-    core_.log({.kind = log_kind::connection_began, .id = made->id, .remote = remote,
+    core_.log({.kind = log_kind::connection_began, .id = made->id, .remote = made->remote,
                .local = made->local});
   }
   try {
@@ -93,9 +95,8 @@ void shard::begin(std::shared_ptr<server_core> core, stream socket, const endpoi
   }
 }
 
-bool shard::shed() {
-  connection_state* oldest = idle_.first();
-  if (oldest == nullptr) oldest = handshakes_.first();
+bool shard::shed(sheds whom) {
+  connection_state* oldest = whom == sheds::idle ? idle_.first() : handshakes_.first();
   if (oldest == nullptr) return false;
   cut(*oldest, end_reason::shed);
   return true;
@@ -368,9 +369,16 @@ void shard::want_timer() {
   if (first >= armed_) return;
   armed_ = first;
   timer_.expires_at(first);
-  timer_.async_wait([core = core_.shared_from_this(), this](boost::system::error_code ec) mutable {
-    if (!ec) look_soon(std::move(core), 2);
-  });
+  try {
+    timer_.async_wait([core = core_.shared_from_this(), this](boost::system::error_code ec) {
+      if (!ec) return look_soon(core, 2);
+      if (ec != boost::asio::error::no_memory) return;
+      armed_ = never;  // or nobody would be cut any more
+      want_timer();
+    });
+  } catch (const std::bad_alloc&) {
+    armed_ = never;  // whoever does something next asks again
+  }
 }
 
 // The same for a connection that has come to the end of a list: mostly nothing is to be done, as
@@ -381,14 +389,16 @@ void shard::want_timer(port_clock::time_point began, port_clock::duration limit)
 
 // After a port was held up, what ended in time may wait to be told: two turns bring it forward
 // before anybody is cut.
-void shard::look_soon(std::shared_ptr<server_core> core, int turns) {
+void shard::look_soon(const std::shared_ptr<server_core>& core, int turns) {
   if (turns == 0) {
     on_timer();
     return;
   }
-  boost::asio::post(port_, [core = std::move(core), this, turns]() mutable {
-    look_soon(std::move(core), turns - 1);
-  });
+  try {
+    boost::asio::post(port_, [core, this, turns] { look_soon(core, turns - 1); });
+  } catch (const std::bad_alloc&) {
+    on_timer();  // now or never
+  }
 }
 
 void shard::on_timer() {
@@ -420,7 +430,12 @@ void shard::on_timer() {
     return;
   }
   armed_ = port_clock::time_point::min();
-  next_turn([core = core_.shared_from_this(), this] { on_timer(); });
+  try {
+    next_turn([core = core_.shared_from_this(), this] { on_timer(); });
+  } catch (const std::bad_alloc&) {
+    armed_ = never;
+    want_timer();
+  }
 }
 
 // --- crowds ---

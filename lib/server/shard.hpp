@@ -7,6 +7,7 @@
 // Threads: its port's; counters: any.
 #pragma once
 
+#include "server/admission.hpp"
 #include "server/connection_state.hpp"
 #include "server/tally.hpp"
 
@@ -30,10 +31,11 @@ class shard final : private call_keeper {
   completion_port& port() noexcept { return port_; }
   // The port has been destroyed.
   bool port_ended() const noexcept { return !joined(); }
-  // A connection that was admitted.
-  void begin(std::shared_ptr<server_core> core, stream socket, const endpoint& remote);
-  // Makes place. Returns false when nobody is idle.
-  bool shed();
+  // A connection that was admitted. Throws std::bad_alloc: then it has not begun.
+  void begin(std::shared_ptr<server_core> core, stream socket, given_place<server_core> at);
+  // Makes place. Returns false when this port has nobody of that kind.
+  enum class sheds { idle, handshake };
+  bool shed(sheds whom);
 
   // --- draining ---
   void drain_by(port_clock::time_point deadline);
@@ -81,7 +83,7 @@ class shard final : private call_keeper {
   port_clock::time_point next_deadline() const noexcept;
   void want_timer();
   void want_timer(port_clock::time_point began, port_clock::duration limit);
-  void look_soon(std::shared_ptr<server_core> core, int turns);
+  void look_soon(const std::shared_ptr<server_core>& core, int turns);
   void on_timer();
   void check_requests(port_clock::time_point at, unsigned& left);
   template <class List, class Act>

@@ -70,7 +70,9 @@ std::string to_string(const log_event& event) {
   if (of_one || event.kind == log_kind::connection_refused) {
     line += " remote=" + one_word(event.remote);
   }
-  if (event.kind == log_kind::listening) line += " local=" + one_word(event.local);
+  if (event.kind == log_kind::listening || event.kind == log_kind::accept_failed) {
+    line += " local=" + one_word(event.local);
+  }
   if (event.kind == log_kind::connection_ended) {
     line += " reason=" + std::string{to_string(event.reason)} + " age=" + seconds(event.age) +
             " bytes_in=" + std::to_string(event.bytes_in) +

@@ -192,6 +192,26 @@ TEST_CASE("an explicit handshake lasts until the handler says so") {
   CHECK(s.open() == 1);
 }
 
+TEST_CASE("without a handshake deadline nothing depends on established") {
+  fairway::server_options options;
+  options.limits.handshake = {};
+  options.limits.explicit_handshake = true;
+  options.limits.connections = 2;
+  served s{echo_lines, options};
+  raw_peer silent = s.connect();
+  raw_peer spoke = s.connect();
+  CHECK(s.ask(spoke, "never established") == "never established\n");
+  s.settle();
+  CHECK(s.server->metrics().ports[0].idle == 2);
+  raw_peer third = s.connect();
+  CHECK(s.ask(third, "3") == "3\n");
+  CHECK(s.end(silent) == raw_peer::event::end);
+  CHECK(s.ended(shed) == 1);
+  third.close();
+  pump(s.port, [&] { return s.open() == 1; });
+  check_deadline(s, spoke, 120s, idle_timeout);
+}
+
 TEST_CASE("a thousand silent connections all go at their deadline") {
   const std::size_t count = scaled(1000);
   served s;

@@ -10,9 +10,18 @@ namespace support {
 namespace {
 // Constant initialisation: the first allocation of a thread may come before any constructor.
 thread_local constinit std::uint64_t count = 0;
+thread_local constinit std::uint64_t failing = 0;
+
+// Whether this one, the next, is to fail.
+[[maybe_unused]] bool fails() noexcept {
+  if (++count != failing) return false;
+  errno = ENOMEM;
+  return true;
+}
 }  // namespace
 
 std::uint64_t allocations_of_this_thread() noexcept { return count; }
+void fail_allocation_of_this_thread(std::uint64_t number) noexcept { failing = number; }
 
 }  // namespace support
 
@@ -27,27 +36,22 @@ void* __libc_realloc(void* block, std::size_t bytes);
 void* __libc_memalign(std::size_t alignment, std::size_t bytes);
 
 void* malloc(std::size_t bytes) {
-  ++support::count;
-  return __libc_malloc(bytes);
+  return support::fails() ? nullptr : __libc_malloc(bytes);
 }
 void* calloc(std::size_t count, std::size_t bytes) {
-  ++support::count;
-  return __libc_calloc(count, bytes);
+  return support::fails() ? nullptr : __libc_calloc(count, bytes);
 }
 void* realloc(void* block, std::size_t bytes) {
-  ++support::count;
-  return __libc_realloc(block, bytes);
+  return support::fails() ? nullptr : __libc_realloc(block, bytes);
 }
 void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
-  ++support::count;
-  return __libc_memalign(alignment, bytes);
+  return support::fails() ? nullptr : __libc_memalign(alignment, bytes);
 }
 void* memalign(std::size_t alignment, std::size_t bytes) {
-  ++support::count;
-  return __libc_memalign(alignment, bytes);
+  return support::fails() ? nullptr : __libc_memalign(alignment, bytes);
 }
 int posix_memalign(void** block, std::size_t alignment, std::size_t bytes) {
-  ++support::count;
+  if (support::fails()) return ENOMEM;
   void* made = __libc_memalign(alignment, bytes);
   if (made == nullptr) return ENOMEM;
   *block = made;
@@ -58,7 +62,7 @@ int posix_memalign(void** block, std::size_t alignment, std::size_t bytes) {
 #elif defined(_WIN32)
 
 void* operator new(std::size_t bytes) {
-  ++support::count;
+  if (support::fails()) throw std::bad_alloc{};
   if (void* made = std::malloc(bytes == 0 ? 1 : bytes)) return made;
   throw std::bad_alloc{};
 }

@@ -43,9 +43,11 @@ namespace fairway {
 /// Cancellation (terminal, partial, total) of a read, of a flush or of a write that waits for room
 /// undoes the call: no byte and no message is lost or half sent. A write that lends and has begun
 /// to leave ends when its bytes have left; cancelled with type terminal it closes the stream.
-/// What a codec throws goes to who calls, with nothing of the message queued; a call that waits
-/// ends with a code instead: that of a boost::system::system_error, no memory for a std::bad_alloc,
-/// else `error::protocol_violation` (reading, for ever) or invalid argument (writing).
+/// What a codec throws goes to who calls, with nothing of the message queued; a call that waits,
+/// and every async_write_all, ends with a code instead: that of a boost::system::system_error, no
+/// memory for a std::bad_alloc, else `error::protocol_violation` (reading, for ever) or invalid
+/// argument (writing). Where the stream throws instead of beginning, reading or writing is over for
+/// ever with such a code, else no memory. What a handler throws leaves through the loop.
 /// Lifetime: move-only; may be destroyed with operations in flight. That closes (a stream that is
 /// referred to: cancels), drops what was queued and has not left - flush before - and ends the
 /// operations with operation aborted. The end of the stream's port or context destroys the handlers
@@ -126,7 +128,8 @@ class framed {
   }
 
   /// Writes every message of a range, waiting for room in between: `void(error_code)`.
-  /// Errors: as async_write; the messages before the one that failed are sent.
+  /// Errors: as async_write; what the codec throws, as a code. The messages before the one that
+  /// failed are sent.
   /// Lifetime: as async_write, for the range and its elements.
   template <class Range, class Token = token>
   auto async_write_all(Range&& messages, Token&& t = token{}) {

@@ -20,7 +20,7 @@ enum class end_reason : unsigned char {
   idle_timeout,       // no request for limits.idle
   request_timeout,    // a begun request came too slowly: limits.request
   write_stall,        // read nothing of what it was sent for limits.write_stall
-  shed,               // the least recently used idle one, when the server was full
+  shed,               // it made place for another one when the server was full: when_full
   drained,            // idle, or done with its last request, while the server drained
   cut_by_drain,       // still busy at the deadline of the drain
   stopped,            // the server was stopped or destroyed

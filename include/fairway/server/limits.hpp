@@ -1,8 +1,8 @@
 // What a server allows, and what it does when that is used up.
 //
 // Every limit has a finite default. Durations are measured on the port's clock and never end early;
-// zero switches that deadline off. Without a handshake deadline a connection that has said nothing
-// yet is idle.
+// zero switches that deadline off. Without a handshake deadline there is no handshake, also with
+// `explicit_handshake`: a connection that has said nothing yet is idle.
 #pragma once
 
 #include <fairway/engine/clock.hpp>
@@ -15,10 +15,12 @@ namespace fairway {
 
 // What happens to a new connection when the server is full.
 enum class when_full {
-  pause,     // it waits in the kernel's queue until another one ends
+  pause,     // it waits until another one ends: in the kernel's queue, but for one a listener,
+             // which may have been accepted when another listener's got the last place
   refuse,    // it is accepted and closed
   shed_idle  // the least recently used idle connection makes place, of those of the new one's port
-             // or else of the next port that has any; if none is idle, refuse
+             // or else of the next port that has any; if none is idle on any port, in the same
+             // order the one whose handshake has lasted longest; if there is none either, refuse
 };
 
 struct server_limits {
@@ -33,6 +35,7 @@ struct server_limits {
   std::uint32_t accepts_per_second = 20'000;
 
   // From accept until the first byte, or until `connection::established` with `explicit_handshake`.
+  // Meanwhile a connection does not count as idle, but for a drain.
   port_clock::duration handshake = std::chrono::seconds{10};
   bool explicit_handshake = false;
 

@@ -20,7 +20,7 @@ namespace fairway {
 
 enum class log_kind : unsigned char {
   listening,         // `local`
-  accept_failed,     // `ec`; that listener has ended
+  accept_failed,     // `local`, `ec`; that listener was closed, so its clients are refused
   accept_paused,     // the server is full or too fast, and waits; at most one a second
   connection_began,  // `id`, `remote`
   connection_refused,  // `remote`, `text`: full, peer, draining

@@ -14,6 +14,7 @@
 //   fairway_received_bytes_total, fairway_sent_bytes_total    counter {port}
 //   fairway_connection_seconds                histogram  age at the end {port}
 //   fairway_accept_pauses_total               counter  times that accepting waited for a limit
+//   fairway_listeners_failed_total            counter  listeners that an error ended
 //   fairway_port_handlers_total, _kernel_entries_total, _operations_in_flight   per port
 //
 // Threads: any.
@@ -52,6 +53,7 @@ struct server_metrics {
   std::uint64_t refused_peer = 0;
   std::uint64_t refused_draining = 0;
   std::uint64_t accept_pauses = 0;
+  std::uint64_t listeners_failed = 0;
 
   std::uint64_t open() const noexcept;
   std::uint64_t ended(end_reason reason) const noexcept;

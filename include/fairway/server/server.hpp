@@ -7,11 +7,11 @@
 //   auto where = server.listen(fairway::endpoint::any_v6(8080));
 //   server.drain_on_signals();
 //   ports.run();                                  // ends when the server has drained
-//   std::puts(server.report().text().c_str());
 //
 // Connections are accepted on the first port and handed to the ports in turn; each lives on its
-// port's thread from then on. What a connection may take is in `server_limits`; how it ended is one
-// `end_reason`. An exception that leaves a handler ends that connection and nothing else.
+// port's thread from then on. What one may take is in `server_limits`; how it ended is one
+// `end_reason`. An exception that leaves a handler ends that connection and nothing else. An error
+// of a listener closes it, and is logged and counted.
 //
 // **Drain**: listening ends, so new connections are refused at once; the stop token of every
 // connection is triggered; idle ones end, busy ones end when they have answered; at the deadline
@@ -19,9 +19,9 @@
 // waited for. While one lingers (see limits) its answer is safe already and it counts as finished.
 //
 // Threads: all members on any thread; `listen` before the ports run, or on the first port's thread.
-// Lifetime: what the handler refers to must outlive the server's connections. The destructor stops;
-// it is called on the first port's thread or while no port runs. Ports that are destroyed first
-// destroy all that waits, without a call; the server may then be asked for its numbers, no more.
+// Lifetime: what the handler refers to must outlive the server's connections. The destructor stops,
+// on the first port's thread or while no port runs. Ports destroyed first destroy all that waits,
+// without a call; the server may then be asked for its numbers, no more.
 #pragma once
 
 #include <fairway/as_result.hpp>

@@ -145,13 +145,21 @@ struct begin_write {
       refuse(state, io, handler, boost::asio::error::bad_descriptor);
       return;
     }
+    gather all{state.out.queue, gather::lending::refused};
     if (!begun && state.out.begin(source, how)) {
       refuse(state, io, handler, how.ec);
     } else {
-      state.join_context_of(io);
-      if (here) fill_slot(state, handler, ticket, false);
-      state.out.wait(std::move(source), how,
-                     completion<error_code>::make(io, std::move(handler), here), ticket);
+      try {
+        state.join_context_of(io);
+        if (here) fill_slot(state, handler, ticket, false);
+        state.out.wait(std::move(source), how,
+                       completion<error_code>::make(io, std::move(handler), here), ticket);
+      } catch (...) {
+        // What it lent goes with the call.
+        if (!begun) all.undo();
+        if (begun && how.lends) state.close();
+        throw;
+      }
     }
     if (how.waits || how.lends) {
       state.send_now();
@@ -203,9 +211,7 @@ result<void> write_now(State& state, const Message& m) {
   if (state.out.error()) return state.out.error();
   if (!state.out.has_room()) return error_code{boost::asio::error::would_block};
   encoding how;
-  encode_or_undo(state.out.queue, [&] {
-    encode_one(state.codec, m, state.out.queue, gather::lending::refused, how);
-  });
+  encode_one(state.codec, m, state.out.queue, gather::lending::refused, how);
   if (how.ec) return how.ec;
   ++state.out.progress;
   state.kick();

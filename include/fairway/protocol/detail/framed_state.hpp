@@ -76,7 +76,9 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
   void wait_for_message(reader done, std::uint64_t ticket) {
     reader_ = std::move(done);
     reader_ticket_ = ticket;
-    receive();
+    if (receive()) return;
+    reader ended = std::move(reader_);
+    ended(deliver::queued, read_error_, message{});
   }
 
   void cancel_read(std::uint64_t ticket) {
@@ -214,10 +216,22 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
     }
   }
 
-  void receive() {
+  // Sees to it that a read is in flight. False: it could not begin, which `read_error_` tells.
+  bool receive() {
     // A reader that waits has nothing to answer: what it answered goes out.
     send_now();
-    if (receiving_) return;
+    if (receiving_) return true;
+    try {
+      begin_receive();
+      return true;
+    } catch (...) {
+      // From the loop it would leave past the reader that waits.
+      receiving_ = false;
+      read_error_ = code_of_exception(boost::asio::error::no_memory);
+      return false;
+    }
+  }
+  void begin_receive() {
     if (in.empty()) {
       in.shrink();
       if (out.idle()) out.queue.shrink();
@@ -254,36 +268,29 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
     }
     if (!reader_) return;
     auto got = take_for_reader();
-    if (got && !got.value()) {
-      receive();
-      return;
-    }
-    if (got) {
-      end_read({}, std::move(*got.value()));
-    } else {
+    if (!got) {
       end_read(got.error(), message{});
+    } else if (got.value()) {
+      end_read({}, std::move(*got.value()));
+    } else if (!receive()) {
+      end_read(read_error_, message{});
     }
   }
   // What the reader writes leaves at once when it then waits for the next message, as most do.
   void end_read(error_code ec, message next) {
     reader ended = std::move(reader_);
     delivering_ = true;
-    try {
-      ended(deliver::inside, ec, std::move(next));
-    } catch (...) {
-      delivering_ = false;
-      kick();
-      throw;
-    }
-    delivering_ = false;
-    kick();
+    always_then([&] { ended(deliver::inside, ec, std::move(next)); },
+                [&] {
+                  delivering_ = false;
+                  kick();
+                });
   }
 
   void send() {
     if constexpr (writes_now<stream_type>) {
       if (sent_at_once()) return;
     }
-    sending_ = true;
     if (out.queue.leaving_bytes() == 0) out.queue.begin();
     write_more();
   }
@@ -304,8 +311,15 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
     return true;
   }
   void write_more() {
-    stream.async_write_some(buffer_view{out.queue.next()},
-                            sent_handler{this->shared_from_this()});
+    sending_ = true;
+    try {
+      stream.async_write_some(buffer_view{out.queue.next()},
+                              sent_handler{this->shared_from_this()});
+    } catch (...) {
+      // As a write that fails: who waits for it is told, and who called waits for nothing.
+      sending_ = false;
+      out.fail(code_of_exception(boost::asio::error::no_memory), deliver::queued);
+    }
   }
 
   void on_sent(error_code ec, std::size_t bytes) {
@@ -320,19 +334,26 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
       return;
     }
     if (left) {
-      sending_ = true;
       write_more();
     } else {
       send_now();
     }
-    out.after_write(deliver::inside);
-    if (closed_) return;
-    kick();
-    if (receiving_ && out.idle()) out.queue.shrink();
+    always_then([&] { out.after_write(deliver::inside); },
+                [&] {
+                  if (closed_) return;
+                  kick();
+                  if (receiving_ && out.idle()) out.queue.shrink();
+                });
   }
 
   void post_flush() {
-    boost::asio::post(executor(), [self = this->shared_from_this()] { self->on_flush(); });
+    try {
+      boost::asio::post(executor(), [self = this->shared_from_this()] { self->on_flush(); });
+    } catch (...) {
+      // No turn later, then: nobody else may come to send it.
+      flush_posted_ = false;
+      send();
+    }
   }
   void on_flush() {
     flush_posted_ = false;
@@ -346,13 +367,16 @@ class framed_state final : public std::enable_shared_from_this<framed_state<Stre
 
   // Closed: ends who waits, once the stream has let go of the buffers.
   void after_end() {
-    if (!receiving_ && reader_) {
-      reader ended = std::move(reader_);
-      ended(deliver::queued, boost::asio::error::operation_aborted, message{});
-    }
-    if (!sending_ && !out.error()) {
-      out.fail(boost::asio::error::operation_aborted, deliver::queued);
-    }
+    always_then(
+        [&] {
+          if (receiving_ || !reader_) return;
+          reader ended = std::move(reader_);
+          ended(deliver::queued, boost::asio::error::operation_aborted, message{});
+        },
+        [&] {
+          if (sending_ || out.error()) return;
+          out.fail(boost::asio::error::operation_aborted, deliver::queued);
+        });
   }
 
   reader reader_;  // empty: nobody waits

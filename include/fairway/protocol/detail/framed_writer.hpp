@@ -10,9 +10,11 @@
 #include <fairway/protocol/framed_options.hpp>
 #include <fairway/protocol/gather.hpp>
 
+#include <boost/asio/error.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <type_traits>
 #include <utility>
@@ -69,31 +71,38 @@ class write_calls {
   write_call* last_ = nullptr;
 };
 
-// When `encode` throws nothing of this call stays in the queue: neither half a message, which would
-// leave before the next one, nor a reference to bytes that go with the call.
-template <class Encode>
-void encode_or_undo(write_queue& out, Encode encode) {
-  gather all{out, gather::lending::refused};
-  try {
-    encode();
-  } catch (...) {
-    all.undo();
-    throw;
-  }
-}
-
+// Nothing stays in the queue of a message that the codec refuses or throws at: neither half of it,
+// which would leave before the next one, nor a reference to bytes that go with the call.
 template <class Codec, class Message>
 bool encode_one(Codec& codec, const Message& message, write_queue& out, gather::lending lending,
                 encoding& how) {
   gather into{out, lending};
-  result<void> done = codec.encode(message, into);
-  if (!done) {
-    into.undo();
+  try {
+    const result<void> done = codec.encode(message, into);
+    if (done) {
+      how.lends = how.lends || into.borrowed();
+      return true;
+    }
     how.ec = done.error();
-    return false;
+  } catch (...) {
+    into.undo();
+    throw;
   }
-  how.lends = how.lends || into.borrowed();
-  return true;
+  into.undo();
+  return false;
+}
+
+// Runs `last` also when a handler that `first` calls throws: what it throws leaves through the
+// loop, and who waits behind it must not wait for ever.
+template <class First, class Last>
+void always_then(First first, Last last) {
+  try {
+    first();
+  } catch (...) {
+    last();
+    throw;
+  }
+  last();
 }
 
 // What a call writes. A temporary is moved in and copied from; anything else is referred to.
@@ -125,7 +134,15 @@ struct many_messages {
       return messages;
     }
   }
+  // What is thrown becomes a code: the messages before are on their way, and may be lent.
   void encode(write_queue& out, std::size_t high, encoding& how) {
+    try {
+      encode_more(out, high, how);
+    } catch (...) {
+      how.ec = code_of_exception(boost::asio::error::invalid_argument);
+    }
+  }
+  void encode_more(write_queue& out, std::size_t high, encoding& how) {
     const auto lending = referred ? gather::lending::allowed : gather::lending::refused;
     auto place = std::next(std::begin(range()), static_cast<std::ptrdiff_t>(done));
     for (; place != std::end(range()); ++place, ++done) {
@@ -171,7 +188,7 @@ class writer {
     const std::uint64_t before = queue.queued_total();
     constexpr bool flush = std::is_same_v<Source, no_message>;
     if (room_calls_.empty() && (flush || queue.bytes() < high_)) {
-      encode_or_undo(queue, [&] { source.encode(queue, high_, how); });
+      source.encode(queue, high_, how);
     }
     if (queue.queued_total() != before) ++progress;
     return (how.all || how.ec) && !how.lends && !how.waits;
@@ -208,7 +225,9 @@ class writer {
  private:
   // Puts a call into the list that `how` says it belongs to.
   void keep(std::unique_ptr<write_call> call, const encoding& how);
-  void admit(deliver how);
+  // Both return false when there is none.
+  bool end_one_sent(deliver how);
+  bool admit_one(deliver how);
 
   std::size_t high_;
   std::size_t low_;
