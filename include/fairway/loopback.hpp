@@ -30,6 +30,12 @@ enum class loopback : std::uint8_t { off, kernel, shared_memory, both };
 enum class path : std::uint8_t { tcp, kernel_fast_path, shared_memory, local };
 
 /// Why not a faster path, or `none` for the fastest that was asked for.
+///
+/// An accepting end knows who asked from what the other process sent. What it cannot take for want
+/// of descriptors may be of this connection or of another one: until it can take it, it says
+/// `no_descriptors` of each connection for which it finds nothing, plain ones among them. What it
+/// had to drop it tells the next such connection only, and later ones `peer_did_not_ask`. While it
+/// is out of memory alone it knows which connections asked.
 enum class path_reason : std::uint8_t {
   none,
   not_asked,               // the options say `off`

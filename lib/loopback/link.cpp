@@ -176,15 +176,21 @@ slot_use link::take_slot(path_reason& why) {
 }
 
 void link::take_arena(int memory) noexcept {
-  if (me_ != side::acceptor || !trusted_) return system::close_memory(memory);
-  if (memory >= 0 && unmapped_ < 0) {
+  if (me_ != side::acceptor || !trusted_ || !wanted_) return system::close_memory(memory);
+  if (memory < 0 || unmapped_ >= 0) {
+    // The offers in it are not to be seen, those of a new link may be.
+    lost_ = memory < 0 ? path_reason::no_descriptors : path_reason::no_memory;
+    system::close_memory(memory);
+    return refuse_offers();
+  }
+  path_reason why{};
+  if (const auto shape = system::shape_of(memory, why)) {
     unmapped_ = memory;
+    unmapped_shape_ = *shape;
     return map_arena();
   }
-  // The offers in it are not to be seen, those of a new link may be.
-  if (memory < 0) short_of_ = path_reason::no_descriptors;
+  if (why == path_reason::peer_broke_rules) distrust();
   system::close_memory(memory);
-  refuse_offers();
 }
 
 // Keeps it when there is no memory for it, to try again: the connector goes on with it.
@@ -192,7 +198,7 @@ void link::map_arena() noexcept {
   path_reason why = path_reason::no_memory;
   try {
     if (members_.size() < arenas_max) {
-      if (auto mapped = system::map_arena(unmapped_, why)) {
+      if (auto mapped = system::map_arena(unmapped_, unmapped_shape_, why)) {
         members_.push_back({mapped, std::vector<channel*>(mapped->shape().slots)});
         why = path_reason::none;
       }
@@ -200,8 +206,7 @@ void link::map_arena() noexcept {
   } catch (const std::bad_alloc&) {
     why = path_reason::no_memory;
   }
-  short_of_ = why == path_reason::no_memory ? why : path_reason::none;
-  if (short_of_ != path_reason::none) return;
+  if (why == path_reason::no_memory) return;
   if (why == path_reason::peer_broke_rules) distrust();
   system::close_memory(std::exchange(unmapped_, -1));
 }
@@ -210,15 +215,22 @@ void link::collect(offer_book& book, const std::shared_ptr<link>& self) {
   if (!is_open() || !trusted_) return;
   if (unmapped_ >= 0) map_arena();
   // Arenas that were sent before the connection that is being matched.
-  const bool more = members_.empty() ||
-                    members_.front().at->header().arenas.load(std::memory_order_acquire) >
-                        members_.size();
+  const std::size_t known = members_.size() + (unmapped_ >= 0 ? 1 : 0);
+  const bool more = members_.empty() ? known == 0
+                                     : members_.front().at->header().arenas.load(
+                                           std::memory_order_acquire) > known;
   if (more) on_readable();
   for (const member& m : members_) {
     collect_offers(m.at, [&](slot_use use, const address_pair& ends) {
       book.add(ends, {std::move(use), self});
     });
   }
+}
+
+path_reason link::unseen(const address_pair& ends) const noexcept {
+  if (lost_ != path_reason::none) return lost_;
+  const bool there = unmapped_ >= 0 && system::has_offer(unmapped_, unmapped_shape_, ends);
+  return there ? path_reason::no_memory : path_reason::none;
 }
 
 void link::refuse_offers() noexcept {

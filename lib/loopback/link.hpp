@@ -58,8 +58,10 @@ class link {
   void collect(offer_book& book, const std::shared_ptr<link>& self);
   // The connector need not offer any more: the listener is gone, or cannot see the offers.
   void refuse_offers() noexcept;
-  // What this end was short of for an arena that it does not have; else none.
-  path_reason short_of() const noexcept { return short_of_; }
+  // Why the offers of an arena that came can never be seen; else none.
+  path_reason lost() const noexcept { return lost_; }
+  // The same, or why the offer for `ends`, which is there, cannot be seen now.
+  path_reason unseen(const address_pair& ends) const noexcept;
 
   bool is_open() const noexcept;
   // The same, with what the other end has said by now.
@@ -87,7 +89,8 @@ class link {
   slot_pool pool_;
   std::size_t ring_bytes_;
   int unmapped_ = -1;  // an arena for which there was no memory
-  path_reason short_of_ = path_reason::none;
+  arena_shape unmapped_shape_{};
+  path_reason lost_ = path_reason::none;
   side me_;
   bool trusted_ = true;
   bool wanted_ = true;

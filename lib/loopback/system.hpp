@@ -15,6 +15,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -32,8 +33,13 @@ unsigned process_number() noexcept;
 // --- memory ---
 // A memfd that is close-on-exec, backed and sealed, and its mapping. Null: see `why`.
 std::pair<std::shared_ptr<arena>, int> make_arena(const arena_shape& shape, path_reason& why);
-// Checks type, seals, size and header of what another process sent.
-std::shared_ptr<arena> map_arena(int memory, path_reason& why);
+// What another process sent, after a look at its type, seals, size and header; of these the first
+// three cannot change any more. Empty: see `why`.
+std::optional<arena_shape> shape_of(int memory, path_reason& why) noexcept;
+// Maps what has such a shape. Without room for it in the budget it makes no system call.
+std::shared_ptr<arena> map_arena(int memory, const arena_shape& shape, path_reason& why);
+// Whether an offer for `ends` is in it. One system call; for what is not mapped.
+bool has_offer(int memory, const arena_shape& shape, const address_pair& ends) noexcept;
 void close_memory(int memory) noexcept;
 
 // --- the rendezvous: an abstract socket with the name of the listening endpoint, and its mark ---
@@ -46,9 +52,9 @@ struct rendezvous_sockets {
 };
 // -1: see `why`.
 rendezvous_sockets listen_at(const std::string& name, path_reason& why) noexcept;
-// A process of the same user that has connected; -1: none waits, or it cannot be taken now, which
-// `short_of` says. Others are turned away.
-int accept_peer(int listening, bool& short_of) noexcept;
+// A process of the same user that has connected; -1: none waits, or one does that cannot be taken
+// now, and `short_of` says for want of what. Others are turned away.
+int accept_peer(int listening, path_reason& short_of) noexcept;
 int connect_to(const std::string& name, path_reason& why) noexcept;
 
 enum class note : char { nothing, end, bell = 'b', refused = 'r', arena = 'a' };

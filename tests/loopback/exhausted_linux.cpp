@@ -1,22 +1,31 @@
 // What runs out: descriptors at each socket of the rendezvous, memory at the accepting end, and
 // offers whose owner has gone. Each leaves a connection TCP, says why, and leaks nothing.
 
+#include "support/child.hpp"
 #include "support/shared_memory.hpp"
 
 #include "loopback/address.hpp"
 #include "loopback/arena.hpp"
 #include "loopback/system.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <cstdio>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 using namespace support;
@@ -97,6 +106,44 @@ void check_fast(completion_port& port, fairway::listener& l, completion_port& di
   CHECK(c.path() == path::shared_memory);
 }
 
+// What a plain client of `l`, which does not ask for anything, is told.
+path_reason told_to_stranger(completion_port& port, fairway::listener& l) {
+  const raw_peer plain = raw_peer::connect(l.local_endpoint().value());
+  const fairway::stream a = accept(port, l);
+  CHECK(a.path() == path::tcp);
+  return a.path_reason();
+}
+
+// A limit of memory, until the usual one is set again: so much more than there is in use.
+class memory_left {
+ public:
+  explicit memory_left(std::size_t bytes) {
+    fairway::set_loopback_memory_max(fairway::loopback_memory() + bytes);
+  }
+  memory_left(const memory_left&) = delete;
+  memory_left& operator=(const memory_left&) = delete;
+  ~memory_left() { fairway::set_loopback_memory_max(fairway::loopback_memory_usual); }
+};
+
+// Rings so large that an arena has one slot: each connection brings its own.
+constexpr std::size_t rings_alone = std::size_t{4} << 20;
+constexpr fairway::connect_options alone{.loopback_ring_bytes = rings_alone};
+constexpr std::size_t arena_alone = shm::arena_shape{1, rings_alone}.total();
+
+// From now on the calling thread cannot ask which kind of file system a descriptor is on, as who
+// looks at memory of another process does. False: there are no such filters here.
+bool forbid_fstatfs() {
+  sock_filter steps[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fstatfs, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  sock_fprog filter{static_cast<unsigned short>(std::size(steps)), steps};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
 }  // namespace
 
 TEST_CASE("a listener without descriptors for its rendezvous is TCP and says so") {
@@ -172,6 +219,34 @@ TEST_CASE("an accepting end without a descriptor for a process rests, and takes 
   check_fast(port, l, third);
 }
 
+TEST_CASE("an accepting end that has no descriptor for a process says so") {
+  completion_port port;
+  completion_port other;
+  auto l = listen_fast(port);
+  fairway::stream c = dialled_fast(other, l.local_endpoint().value());
+  {
+    const few_descriptors none{0};
+    look_around(port);
+  }
+  fairway::stream a;
+  {
+    const few_descriptors for_the_stream{1};
+    a = accept(port, l);
+  }
+  CHECK(a.path() == path::tcp);
+  CHECK(a.path_reason() == path_reason::no_descriptors);
+  exchange_words(port, a, other, c);
+  check_fast(port, l, other);
+}
+
+TEST_CASE("an accepting end without descriptors that nobody waits for is not short of them") {
+  completion_port port;
+  auto l = listen_fast(port);
+  const raw_peer plain = raw_peer::connect(l.local_endpoint().value());
+  const few_descriptors for_the_stream{1};
+  CHECK(accept(port, l).path_reason() == path_reason::peer_did_not_ask);
+}
+
 TEST_CASE("an accepting end without a descriptor for memory says so, and has the next memory") {
   completion_port port;
   completion_port other;
@@ -204,11 +279,99 @@ TEST_CASE("an accepting end beyond its limit of memory says so, and has it when 
       CHECK(a.path() == path::tcp);
       CHECK(a.path_reason() == path_reason::no_memory);
       exchange_words(port, a, other, c);
+      // Who did not ask is told so meanwhile.
+      CHECK(told_to_stranger(port, l) == path_reason::peer_did_not_ask);
     }
     fairway::set_loopback_memory_max(fairway::loopback_memory_usual);
     check_fast(port, l, other);
   }
   CHECK(fairway::loopback_memory() == before);
+}
+
+TEST_CASE("memory that waits until there is room for it has been looked at already") {
+  const int status = in_child([] {
+    completion_port port;
+    completion_port other;
+    auto l = listen_fast(port);
+    {
+      const memory_left for_one{3'000'000};
+      fairway::stream c = dialled_fast(other, l.local_endpoint().value());
+      if (accept(port, l).path_reason() != path_reason::no_memory) return 1;
+      if (!forbid_fstatfs()) return 77;
+    }
+    fairway::stream c = dialled_fast(other, l.local_endpoint().value());
+    fairway::stream a = accept(port, l);
+    return a.path_reason() == path_reason::not_yet ? 0 : 2;
+  });
+  if (status == 77) {
+    std::puts("SKIP: system calls cannot be filtered here");
+    return;
+  }
+  CHECK(status == 0);
+}
+
+TEST_CASE("memory that waits for room is not kept for a listener that has closed") {
+  completion_port port;
+  completion_port other;
+  auto l = listen_fast(port);
+  fairway::stream c = dialled_fast(other, l.local_endpoint().value(), alone);
+  fairway::stream a = accept(port, l);
+  take_part(port, a);
+  const memory_left for_one{arena_alone};
+  fairway::stream late_c = dialled_fast(other, l.local_endpoint().value(), alone);
+  fairway::stream late_a = accept(port, l);
+  REQUIRE(late_a.path_reason() == path_reason::no_memory);
+  const std::size_t before = descriptors_in_use();
+  l.close();
+  drain(port);
+  // Its socket, the rendezvous, the mark, and the memory.
+  CHECK(descriptors_in_use() == before - 4);
+  exchange_words(port, a, other, c);
+}
+
+TEST_CASE("memory that waits for room is not kept when the other process has gone") {
+  completion_port port;
+  auto l = listen_fast(port);
+  const endpoint at = l.local_endpoint().value();
+  fairway::stream a;
+  std::size_t before = 0;
+  {
+    completion_port other;
+    fairway::stream c = dialled_fast(other, at, alone);
+    a = accept(port, l);
+    take_part(port, a);
+    const memory_left for_one{arena_alone};
+    fairway::stream late_c = dialled_fast(other, at, alone);
+    REQUIRE(accept(port, l).path_reason() == path_reason::no_memory);
+    drain(port);
+    before = descriptors_in_use();
+  }
+  const std::size_t without_other = descriptors_in_use();
+  CHECK(without_other < before);
+  look_around(port);
+  // The link and the memory.
+  CHECK(descriptors_in_use() == without_other - 2);
+}
+
+TEST_CASE("memory that comes for a listener that has closed is not taken") {
+  completion_port port;
+  auto l = listen_fast(port);
+  path_reason why{};
+  const shm::address listening = shm::address_of(l.local_endpoint().value());
+  const int link = shm::system::connect_to("fairway-loopback-1-" + listening.text(), why);
+  REQUIRE(link >= 0);
+  look_around(port);
+  l.close();
+  drain(port);
+  auto [memory, fd] = shm::system::make_arena({4, shm::ring_bytes_usual}, why);
+  REQUIRE(memory != nullptr);
+  memory->initialise();
+  const std::size_t before = fairway::loopback_memory();
+  CHECK(shm::system::send_arena(link, fd, memory->shape()));
+  look_around(port);
+  CHECK(fairway::loopback_memory() == before);
+  shm::system::close_memory(fd);
+  shm::system::close_memory(link);
 }
 
 TEST_CASE("an offer of a process that has gone is nobody else's") {

@@ -127,13 +127,21 @@ TEST_CASE("memory that is not what it should be is never mapped") {
   path_reason why{};
   const auto refused = [&](int fd, path_reason expected) {
     REQUIRE(fd >= 0);
-    CHECK(shm::system::map_arena(fd, why) == nullptr);
+    CHECK(!shm::system::shape_of(fd, why));
     CHECK(why == expected);
     ::close(fd);
   };
   {
     const int fd = memory(good, good.total_bytes, all_seals);
-    CHECK(shm::system::map_arena(fd, why) != nullptr);
+    const auto shape = shm::system::shape_of(fd, why);
+    REQUIRE(shape);
+    CHECK(shm::system::map_arena(fd, *shape, why) != nullptr);
+    // The header may have changed since.
+    header wrong = good;
+    wrong.magic = 1;
+    REQUIRE(::pwrite(fd, &wrong, sizeof wrong, 0) == sizeof wrong);
+    CHECK(shm::system::map_arena(fd, *shape, why) == nullptr);
+    CHECK(why == path_reason::peer_broke_rules);
     ::close(fd);
   }
   refused(memory(good, good.total_bytes - 4096, all_seals), path_reason::peer_broke_rules);
@@ -200,6 +208,21 @@ TEST_CASE("nonsense at the rendezvous costs nothing and stops nobody else") {
   }
   drain(port);
   CHECK(fairway::loopback_memory() > before);  // of the good connection, for the next ones
+}
+
+TEST_CASE("an arena that comes without its memory is nobody's want of descriptors") {
+  completion_port port;
+  auto l = listen(port, endpoint::loopback_v4(0), wanted);
+  const endpoint at = l.local_endpoint().value();
+  path_reason why{};
+  const int link = shm::system::connect_to(rendezvous_of(at), why);
+  REQUIRE(link >= 0);
+  const char text[8] = {static_cast<char>(shm::system::note::arena), 0, 0, 0, 1, 0, 0, 0};
+  static_assert(shm::protocol_version == 1);
+  CHECK(::send(link, text, sizeof text, MSG_NOSIGNAL) == sizeof text);
+  const raw_peer plain = raw_peer::connect(at);
+  CHECK(accept(port, l).path_reason() == path_reason::peer_did_not_ask);
+  ::close(link);
 }
 
 TEST_CASE("who has the name of a rendezvous or of its mark first keeps the listener TCP") {

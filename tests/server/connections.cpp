@@ -156,6 +156,49 @@ TEST_CASE("one address may have so many connections and no more") {
   CHECK(s.ask(four, "4") == "4\n");
 }
 
+TEST_CASE("who waits for an idle place on another port counts for its address meanwhile") {
+  fairway::completion_port ours;
+  const auto from = [&](const char* address, const fairway::endpoint& to) {
+    fairway::connector dial{ours, {.source = fairway::endpoint::parse(address).value()}};
+    support::accepted made;
+    dial.async_connect(to, made.record());
+    pump(ours, [&] { return made.done(); });
+    REQUIRE(!made.ec);
+    return std::move(made.value);
+  };
+  fairway::port_group ports{2};  // not started: each runs here, when it is its turn
+  fairway::server_options options;
+  options.limits.connections = 4;
+  options.limits.connections_per_peer = 2;
+  fairway::server server{ports, echo_lines, options};
+  const auto where = server.listen(fairway::endpoint::loopback_v4(0)).value();
+  const auto taken = [&] {
+    const auto now = server.metrics();
+    return now.ports[0].accepted + now.ports[1].accepted;
+  };
+  const auto run_both = [&] {
+    drain(ports[0]);
+    drain(ports[1]);
+  };
+  std::vector<fairway::stream> idle;
+  for (const char* address : {"127.0.0.2:0", "127.0.0.2:0", "127.0.0.3:0", "127.0.0.3:0"}) {
+    idle.push_back(from(address, where));
+  }
+  pump(ports[0], [&] {
+    drain(ports[1]);
+    return taken() == idle.size();
+  });
+  std::vector<fairway::stream> burst;
+  for (int i = 0; i < 8; ++i) burst.push_back(from("127.0.0.4:0", where));
+  // The other port does not come to it before all of them are here.
+  pump(ports[0], [&] { return server.metrics().refused_peer != 0; });
+  drain(ports[0]);
+  for (int i = 0; i < 4; ++i) run_both();
+  CHECK(server.metrics().refused_peer == 6);
+  CHECK(taken() == idle.size() + 2);
+  CHECK(server.connections() == 4);
+}
+
 TEST_CASE("an IPv4 client is the same one behind a listener of both families") {
   fairway::server_options options;
   options.limits.connections_per_peer = 1;

@@ -10,6 +10,7 @@
 #include "net/objects.hpp"
 #include "net/socket.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <new>
 #include <utility>
@@ -62,12 +63,19 @@ struct rendezvous final : io_attachment {
   }
   void drain() noexcept;
   found_offer find(const address_pair& ends);
-  // Why an offer is not there: this end may have been short of what it takes to see it.
-  path_reason missing() const noexcept {
+  // Why an offer may be lost; none: it is not.
+  path_reason lost() const noexcept {
+    const auto l = std::find_if(links.begin(), links.end(), [](const auto& each) {
+      return each->lost() != path_reason::none;
+    });
+    return l != links.end() ? (*l)->lost() : path_reason::none;
+  }
+  // Why no offer was found: this end may have been short of what it takes to see it.
+  path_reason missing(const address_pair& ends) const noexcept {
     for (const auto& l : links) {
-      if (l->short_of() != path_reason::none) return l->short_of();
+      if (const auto why = l->unseen(ends); why != path_reason::none) return why;
     }
-    return path_reason::peer_did_not_ask;
+    return short_of != path_reason::none ? short_of : path_reason::peer_did_not_ask;
   }
 
   service& where;
@@ -76,7 +84,7 @@ struct rendezvous final : io_attachment {
   door* entry = nullptr;
   int mark = -1;
   bool open = true;
-  bool short_of_descriptors = false;  // a process waits that could not be taken
+  path_reason short_of = path_reason::none;  // else a process waits that could not be taken
   std::vector<std::shared_ptr<link>> links;
   offer_book book;
 };
@@ -96,7 +104,7 @@ void rendezvous::door::on_ready(handler_base* base, io_op& op) {
 // Of a process that could not be taken the system would tell again at once: the next connection
 // looks for it.
 void rendezvous::door::watch() noexcept {
-  if (closing || !watching.idle() || of->short_of_descriptors) return;
+  if (closing || !watching.idle() || of->short_of != path_reason::none) return;
   core->attach_background(watching, this);
   watching.kind = op_kind::wait;
   watching.waiting = wait_for::read;
@@ -109,8 +117,8 @@ void rendezvous::drain() noexcept {
     return l->is_useless();
   });
   for (unsigned i = 0; i < links_at_once; ++i) {
-    short_of_descriptors = false;
-    const int fd = system::accept_peer(static_cast<int>(entry->handle), short_of_descriptors);
+    short_of = path_reason::none;
+    const int fd = system::accept_peer(static_cast<int>(entry->handle), short_of);
     if (fd < 0) return;
     if (links.size() >= links_max) {
       system::close_memory(fd);
@@ -143,12 +151,14 @@ void match_offer(rendezvous& at, io_object& stream) {
   const address_pair ends{address_of(remote.value()), address_of(local.value())};
   found_offer found = at.find(ends);
   if (!found.use) {
-    path_reason why = at.missing();
+    path_reason why = at.lost();  // by links that are of no use now
     at.drain();  // the offer may be on a link that has just come
     at.entry->watch();
     found = at.find(ends);
-    if (why == path_reason::peer_did_not_ask) why = at.missing();
-    if (!found.use) return tell_path(core, stream, path::tcp, why);
+    if (!found.use) {
+      if (why == path_reason::none) why = at.missing(ends);
+      return tell_path(core, stream, path::tcp, why);
+    }
   }
   if (stream.core != &core) return tell_path(core, stream, path::tcp, path_reason::other_port);
   stream.attached = new linked_channel{stream, at.where, found.from, found.use, side::acceptor};

@@ -3,13 +3,16 @@
 #include "engine/io_uring/ring/thread_number.hpp"
 #include "loopback/budget.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 namespace fairway::detail::shm::system {
@@ -43,13 +46,26 @@ std::shared_ptr<arena> map(int memory, const arena_shape& shape, path_reason& wh
   }
 }
 
-// F_GET_SEALS answers for huge pages as well, whose faults can fail: only tmpfs is taken.
+// F_GET_SEALS answers for huge pages as well, whose faults can fail: only tmpfs is taken. The seals
+// come first: only memory has any, and a file system is not asked, which could be the peer's own
+// and never answer (fuse(4)).
 bool is_sealed_memory(int memory) noexcept {
-  struct statfs system {};
-  if (::fstatfs(memory, &system) != 0 || system.f_type != TMPFS_MAGIC) return false;
   const int has = ::fcntl(memory, F_GET_SEALS);
-  return has >= 0 && (has & seals) == seals;
+  if (has < 0 || (has & seals) != seals) return false;
+  struct statfs system {};
+  return ::fstatfs(memory, &system) == 0 && system.f_type == TMPFS_MAGIC;
 }
+
+// A slot's beginning in plain numbers, as a copy of it has them.
+struct slot_beginning {
+  std::uint64_t state;
+  std::uint64_t released[2];
+  address source;
+  address target;
+};
+static_assert(sizeof(address) == sizeof(address_words) && sizeof(slot_beginning) == 72);
+static_assert(offsetof(slot_beginning, source) == offsetof(slot_header, source));
+static_assert(offsetof(slot_beginning, target) == offsetof(slot_header, target));
 
 }  // namespace
 
@@ -81,7 +97,7 @@ std::pair<std::shared_ptr<arena>, int> make_arena(const arena_shape& shape, path
   return {std::move(mapped), mapped == nullptr ? -1 : memory};
 }
 
-std::shared_ptr<arena> map_arena(int memory, path_reason& why) {
+std::optional<arena_shape> shape_of(int memory, path_reason& why) noexcept {
   why = path_reason::peer_broke_rules;
   struct stat info {};
   // The plain fields at the head of arena_header.
@@ -90,24 +106,50 @@ std::shared_ptr<arena> map_arena(int memory, path_reason& why) {
     std::uint32_t version;
     std::uint32_t slots;
     std::uint64_t ring_bytes;
+    std::uint64_t total_bytes;
   } header{};
   if (!is_sealed_memory(memory) || ::fstat(memory, &info) != 0 ||
       ::pread(memory, &header, sizeof header, 0) != sizeof header) {
-    return nullptr;
+    return std::nullopt;
   }
   const arena_shape shape{header.slots, header.ring_bytes};
   if (header.magic != arena_magic || header.version != protocol_version) {
     why = path_reason::other_version;
-    return nullptr;
+    return std::nullopt;
   }
-  if (!shape.valid() || static_cast<std::size_t>(info.st_size) != shape.total()) return nullptr;
+  const bool fits = shape.valid() && header.total_bytes == shape.total() &&
+                    static_cast<std::size_t>(info.st_size) == shape.total();
+  return fits ? std::optional{shape} : std::nullopt;
+}
+
+std::shared_ptr<arena> map_arena(int memory, const arena_shape& shape, path_reason& why) {
   if (!budget::take(shape.total())) {
     why = path_reason::no_memory;
     return nullptr;
   }
   auto mapped = map(memory, shape, why);
-  if (mapped != nullptr && !mapped->matches()) return nullptr;
-  return mapped;
+  if (mapped == nullptr || mapped->matches()) return mapped;
+  why = path_reason::peer_broke_rules;
+  return nullptr;
+}
+
+// The beginnings lie apart: what is between them goes to one place, where nobody looks.
+bool has_offer(int memory, const arena_shape& shape, const address_pair& ends) noexcept {
+  slot_beginning slots[slots_max];
+  std::byte between[sizeof(slot_header) - sizeof(slot_beginning)];
+  iovec pieces[2 * slots_max];
+  for (unsigned i = 0; i < shape.slots; ++i) {
+    pieces[2 * i] = {&slots[i], sizeof slots[i]};
+    pieces[2 * i + 1] = {between, sizeof between};
+  }
+  const ssize_t got = ::preadv(memory, pieces, static_cast<int>(2 * shape.slots),
+                               static_cast<off_t>(shape.header_at(0)));
+  if (got != static_cast<ssize_t>(shape.slots * sizeof(slot_header))) return false;
+  return std::any_of(slots, slots + shape.slots, [&](const slot_beginning& slot) {
+    const auto what = static_cast<slot_state>(slot.state & 0xff);
+    return (what == slot_state::offered || what == slot_state::connected) &&
+           address_pair{slot.source, slot.target} == ends;
+  });
 }
 
 void close_memory(int memory) noexcept {

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -116,11 +117,15 @@ rendezvous_sockets listen_at(const std::string& name, path_reason& why) noexcept
   return {listening, mark};
 }
 
-int accept_peer(int listening, bool& short_of) noexcept {
+int accept_peer(int listening, path_reason& short_of) noexcept {
   for (int i = 0; i < backlog; ++i) {
     const int fd = ::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
-      short_of = errno != EAGAIN;
+      if (errno == EAGAIN) return -1;
+      const path_reason why = reason_of_socket(errno);
+      // Without a free descriptor it fails before it looks whether anybody waits.
+      pollfd waiting{listening, POLLIN, 0};
+      if (::poll(&waiting, 1, 0) > 0) short_of = why;
       return -1;
     }
     if (same_user(fd)) return fd;
@@ -204,7 +209,8 @@ message receive(int link) noexcept {
   if (got == 0) return {note::end};
   const bool arena_came = text.what == static_cast<char>(note::arena) && got == sizeof text &&
                           text.version == protocol_version;
-  if (arena_came) {
+  // Without memory that is no arena, unless the system had no descriptor to put it in.
+  if (arena_came && (found.memory >= 0 || (header.msg_flags & MSG_CTRUNC) != 0)) {
     found.what = note::arena;
     return found;
   }
