@@ -353,6 +353,19 @@ TEST_CASE("memory that waits for room is not kept when the other process has gon
   CHECK(descriptors_in_use() == without_other - 2);
 }
 
+TEST_CASE("the memory of a process that has gone is given back, though the listener lives on") {
+  const std::size_t before = fairway::loopback_memory();
+  completion_port port;
+  auto l = listen_fast(port);
+  {
+    completion_port other;
+    check_fast(port, l, other);
+  }
+  CHECK(fairway::loopback_memory() > before);
+  look_around(port);
+  CHECK(fairway::loopback_memory() == before);
+}
+
 TEST_CASE("memory that comes for a listener that has closed is not taken") {
   completion_port port;
   auto l = listen_fast(port);
