@@ -140,7 +140,8 @@ void link::answer_bells() noexcept {
   }
 }
 
-// The other process has gone, or its port: TCP tells each channel the same.
+// The other process has gone, or its port: TCP tells each channel the same. Of the arenas only
+// those stay that a channel has, or an offer.
 void link::ended() noexcept {
   for (std::size_t i = 0; i < members_.size(); ++i) {
     for (channel* c : members_[i].channels) {
@@ -149,6 +150,8 @@ void link::ended() noexcept {
   }
   service_.core().close(*wire_);
   system::close_memory(std::exchange(unmapped_, -1));
+  members_.clear();
+  pool_ = {};
 }
 
 slot_use link::take_slot(path_reason& why) {

@@ -47,6 +47,7 @@ class link {
   void ring(const slot_use& use) noexcept;
   // The peer wrote what no correct peer writes: nothing new begins with it.
   void distrust() noexcept { trusted_ = false; }
+  bool is_trusted() const noexcept { return trusted_; }
 
   // --- connector ---
   bool takes_offers() const noexcept { return trusted_ && wanted_ && is_open(); }

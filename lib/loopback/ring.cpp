@@ -96,7 +96,9 @@ std::size_t ring_writer::write(const io_vec* pieces, unsigned count) noexcept {
   } else if (!move_at_once(at_, tail_, at_.shared->tail, *pieces, room, copy_into_ring)) {
     move(at_, tail_, at_.shared->tail, pieces, room, copy_into_ring);
   }
-  // Not in a full ring, where the reader is at these lines.
+  // Of the lines that are written next the reader had the bytes last: asked for now, they are here
+  // when the fence of the next wake_reader waits for the stores into them. Not in a full ring,
+  // where the reader is at these lines.
   if (room <= claiming_max && at_.capacity - (tail_ - head_) > claiming_max) {
     for (unsigned i = 1; i <= lines_ahead; ++i) {
       claim_line(at_.data + ((tail_ + i * 64) & (at_.capacity - 1)));
@@ -115,6 +117,9 @@ void ring_writer::write_bulk(const io_vec* pieces, std::uint64_t bytes) noexcept
 }
 
 bool ring_writer::wake_reader() noexcept {
+  // The tail is to be stored before the armed word is loaded, which release and acquire do not
+  // give: with the store still on its way this end would find nobody waiting, while the reader has
+  // armed, has looked again at the old tail and sleeps, for good. The reader's fence is the same.
   full_fence();
   word& armed = at_.shared->data_armed;
   // Relaxed: the fence orders it after the publish; the exchange decides.

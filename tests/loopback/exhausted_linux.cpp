@@ -353,6 +353,19 @@ TEST_CASE("memory that waits for room is not kept when the other process has gon
   CHECK(descriptors_in_use() == without_other - 2);
 }
 
+TEST_CASE("the memory of a process that has gone is given back, though the listener lives on") {
+  const std::size_t before = fairway::loopback_memory();
+  completion_port port;
+  auto l = listen_fast(port);
+  {
+    completion_port other;
+    check_fast(port, l, other);
+  }
+  CHECK(fairway::loopback_memory() > before);
+  look_around(port);
+  CHECK(fairway::loopback_memory() == before);
+}
+
 TEST_CASE("memory that comes for a listener that has closed is not taken") {
   completion_port port;
   auto l = listen_fast(port);
@@ -418,6 +431,32 @@ TEST_CASE("an offer of a process that has gone is nobody else's") {
     CHECK(a.path() == path::tcp);
     CHECK(read_exactly(port, plain, 1) == "x");
   }
+}
+
+TEST_CASE("an offer of a process that has broken a ring is not taken, though it came before") {
+  completion_port port;
+  completion_port other;
+  auto l = listen_fast(port);
+  fairway::stream c = dialled_fast(other, l.local_endpoint().value());
+  fairway::stream next_c = dialled_fast(other, l.local_endpoint().value());
+  fairway::stream a = accept(port, l);
+  take_part(port, a);
+  exchange_words(port, a, other, c);
+  REQUIRE(!arenas_here().empty());
+  // The first connection has the first slot; each mapping is of the same memory.
+  auto* const memory = reinterpret_cast<std::byte*>(arenas_here().front().first);
+  const shm::arena_shape shape{16, shm::ring_bytes_usual};
+  auto& slot = *reinterpret_cast<shm::slot_header*>(memory + shape.header_at(0));
+  slot.ways[shm::index_of(shm::side::connector)].tail.store(std::uint64_t{1} << 40);
+  char room = 0;
+  outcome got;
+  a.async_read_some(asio::buffer(&room, 1), got.record());
+  pump(port, [&] { return got.done(); });
+  CHECK(got.ec == fairway::error::peer_broke_the_ring);
+  fairway::stream next_a = accept(port, l);
+  CHECK(next_a.path_reason() == path_reason::peer_broke_rules);
+  exchange_words(port, next_a, other, next_c);
+  CHECK(next_a.path() == path::tcp);
 }
 
 TEST_CASE("a listener that comes again in its process has the fast path with the next connect") {

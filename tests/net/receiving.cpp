@@ -249,11 +249,11 @@ TEST_CASE("a port does not sleep on a receive that ends for want of memory") {
   if (slow) return;  // as above
   const int status = in_child([] {
     auto options = buffers(4, 16 << 20);
-    options.queue_entries = 4;
+    options.queue_entries = 8;
     completion_port port{options};
     auto pair = connect_buffered(port);
     std::vector<half_pair> others;
-    for (int i = 0; i < 8; ++i) others.push_back(connect_peer(port));
+    for (int i = 0; i < 16; ++i) others.push_back(connect_peer(port));
     if (!limit_memory(8 << 20)) return 1;
     received_bytes got;
     pair.stream.async_receive(got.record());

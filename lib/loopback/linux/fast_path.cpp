@@ -62,7 +62,8 @@ struct rendezvous final : io_attachment {
     open = false;
   }
   void drain() noexcept;
-  found_offer find(const address_pair& ends);
+  // `why`: of an offer that is there and does not count.
+  found_offer find(const address_pair& ends, path_reason& why);
   // Why an offer may be lost; none: it is not.
   path_reason lost() const noexcept {
     const auto l = std::find_if(links.begin(), links.end(), [](const auto& each) {
@@ -132,12 +133,16 @@ void rendezvous::drain() noexcept {
   }
 }
 
-found_offer rendezvous::find(const address_pair& ends) {
+found_offer rendezvous::find(const address_pair& ends, path_reason& why) {
   for (const auto& l : links) l->collect(book, l);
   found_offer found = book.take(ends);
   // Of a process that has gone it may be that of an earlier connection, which another listener of
   // this endpoint had.
   if (found.use && !found.from->is_alive()) return {};
+  if (found.use && !found.from->is_trusted()) {
+    why = path_reason::peer_broke_rules;
+    return {};
+  }
   return found;
 }
 
@@ -149,12 +154,13 @@ void match_offer(rendezvous& at, io_object& stream) {
     return tell_path(core, stream, path::tcp, path_reason::not_loopback);
   }
   const address_pair ends{address_of(remote.value()), address_of(local.value())};
-  found_offer found = at.find(ends);
+  path_reason why = path_reason::none;
+  found_offer found = at.find(ends, why);
   if (!found.use) {
-    path_reason why = at.lost();  // by links that are of no use now
+    if (why == path_reason::none) why = at.lost();  // by links that are of no use now
     at.drain();  // the offer may be on a link that has just come
     at.entry->watch();
-    found = at.find(ends);
+    found = at.find(ends, why);
     if (!found.use) {
       if (why == path_reason::none) why = at.missing(ends);
       return tell_path(core, stream, path::tcp, why);
