@@ -98,6 +98,16 @@ void slot_pool::give(const slot_use& use, bool claimed) {
   }
 }
 
+bool slot_pool::all_free() {
+  for (std::size_t before = waiting_.size(); before != 0; before = waiting_.size()) {
+    collect_released();
+    if (waiting_.size() == before) return false;
+  }
+  std::size_t slots = 0;
+  for (const used_arena& a : arenas_) slots += a.at->shape().slots;
+  return free_.size() == slots;
+}
+
 bool is_live(const slot_use& use) noexcept {
   const std::uint64_t now = use.in->slot(use.slot).state.load(std::memory_order_acquire);
   return now == state_word(use.generation, slot_state::offered) ||

@@ -74,6 +74,8 @@ class slot_pool {
   static void offer(const slot_use& use, const address_pair& ends) noexcept;
   // This end is done. `claimed`: the acceptor has accepted; the slot waits for both to release it.
   void give(const slot_use& use, bool claimed);
+  // Neither end uses any slot.
+  bool all_free();
 
  private:
   struct used_arena {

@@ -178,6 +178,12 @@ slot_use link::take_slot(path_reason& why) {
   return pool_.take();
 }
 
+bool link::give_up_unused() noexcept {
+  if (me_ != side::connector || !is_open() || members_.empty() || !pool_.all_free()) return false;
+  ended();
+  return true;
+}
+
 void link::take_arena(int memory) noexcept {
   if (me_ != side::acceptor || !trusted_ || !wanted_) return system::close_memory(memory);
   if (memory < 0 || unmapped_ >= 0) {

@@ -54,6 +54,9 @@ class link {
   std::size_t ring_bytes() const noexcept { return ring_bytes_; }
   slot_use take_slot(path_reason& why);
   void give_slot(const slot_use& use, bool claimed) { pool_.give(use, claimed); }
+  // Ends the link, and with it the other end's, if it has memory that no connection uses. Returns
+  // whether it did.
+  bool give_up_unused() noexcept;
 
   // --- acceptor ---
   void collect(offer_book& book, const std::shared_ptr<link>& self);

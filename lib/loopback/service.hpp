@@ -52,6 +52,9 @@ class service final : public poll_hook {
   std::shared_ptr<link> find(const address& listener, std::size_t ring_bytes);
   void add(const address& listener, std::shared_ptr<link> to);
   void forget_useless();
+  // For more memory: links that have some which no connection uses end, but for `kept`. Returns
+  // whether there were any.
+  bool give_up_unused(const link& kept);
 
  private:
   explicit service(port_core& core);

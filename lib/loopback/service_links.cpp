@@ -1,6 +1,7 @@
 #include "loopback/link.hpp"
 #include "loopback/service.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace fairway::detail::shm {
@@ -28,6 +29,14 @@ void service::add(const address& listener, std::shared_ptr<link> to) {
 void service::forget_useless() {
   std::erase_if(by_listener_, [](const auto& entry) { return !entry.second->takes_offers(); });
   std::erase_if(links_, [](const auto& l) { return l.use_count() == 1 && l->is_useless(); });
+}
+
+bool service::give_up_unused(const link& kept) {
+  const auto given_up = std::count_if(links_.begin(), links_.end(), [&](const auto& l) {
+    return l.get() != &kept && l->give_up_unused();
+  });
+  forget_useless();
+  return given_up != 0;
 }
 
 }  // namespace fairway::detail::shm

@@ -16,6 +16,7 @@
 #include <iterator>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <fcntl.h>
@@ -97,13 +98,20 @@ void exchange_words(completion_port& one, fairway::stream& a, completion_port& o
   CHECK(hear(one, a, 6) == "answer");
 }
 
-// The connection that comes next is on the fast path.
-void check_fast(completion_port& port, fairway::listener& l, completion_port& dialling) {
+// The connection that comes next is on the fast path. Returns its connecting end first.
+std::pair<fairway::stream, fairway::stream> fast_pair_of(completion_port& port,
+                                                         fairway::listener& l,
+                                                         completion_port& dialling) {
   fairway::stream c = dialled_fast(dialling, l.local_endpoint().value());
   fairway::stream a = accept(port, l);
   take_part(port, a);
   exchange_words(port, a, dialling, c);
   CHECK(c.path() == path::shared_memory);
+  return {std::move(c), std::move(a)};
+}
+
+void check_fast(completion_port& port, fairway::listener& l, completion_port& dialling) {
+  fast_pair_of(port, l, dialling);
 }
 
 // What a plain client of `l`, which does not ask for anything, is told.
@@ -284,6 +292,42 @@ TEST_CASE("an accepting end beyond its limit of memory says so, and has it when 
     }
     fairway::set_loopback_memory_max(fairway::loopback_memory_usual);
     check_fast(port, l, other);
+  }
+  CHECK(fairway::loopback_memory() == before);
+}
+
+TEST_CASE("a connector at its limit of memory gives up what it keeps for listeners it left") {
+  const std::size_t before = fairway::loopback_memory();
+  {
+    completion_port port;
+    completion_port other;
+    std::vector<fairway::listener> all;
+    for (int i = 0; i < 4; ++i) all.push_back(listen_fast(port));
+    check_fast(port, all[0], other);
+    // What each of the two ends has for one listener.
+    const std::size_t each = (fairway::loopback_memory() - before) / 2;
+    REQUIRE(each > 0);
+    fairway::set_loopback_memory_max(before + 4 * each);
+    auto [used, used_by] = fast_pair_of(port, all[1], other);
+    look_around(other);
+    const std::size_t two_links = descriptors_in_use();
+    for (int i = 2; i < 4; ++i) {
+      fairway::stream c = dialled_fast(other, all[i].local_endpoint().value());
+      CHECK(c.path_reason() == path_reason::not_yet);
+      look_around(port);  // it sees that the links have ended
+      fairway::stream a = accept(port, all[i]);
+      take_part(port, a);
+      exchange_words(port, a, other, c);
+      CHECK(c.path() == path::shared_memory);
+    }
+    look_around(port);
+    look_around(other);
+    // Those of the listener that was left last and of the connection that lives.
+    CHECK(descriptors_in_use() == two_links);
+    exchange_words(port, used_by, other, used);
+    CHECK(fairway::loopback_memory() <= before + 4 * each);
+    fairway::set_loopback_memory_max(fairway::loopback_memory_usual);
+    check_fast(port, all[0], other);
   }
   CHECK(fairway::loopback_memory() == before);
 }

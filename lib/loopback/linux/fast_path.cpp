@@ -248,8 +248,12 @@ offer* offer_to(io_object& stream, const endpoint& to, bool bound, std::size_t r
   service& where = service::of(*stream.core);
   auto by = link_to(where, address_of(to), ring_bytes, why);
   if (by == nullptr) return nullptr;
-  auto made = std::make_unique<offer>(offer{where, by, by->take_slot(why), !bound});
-  if (!made->use) return nullptr;
+  slot_use slot = by->take_slot(why);
+  if (!slot && why == path_reason::no_memory && where.give_up_unused(*by)) {
+    slot = by->take_slot(why);
+  }
+  if (!slot) return nullptr;
+  auto made = std::make_unique<offer>(offer{where, by, std::move(slot), !bound});
   const result<endpoint> source = source_of(stream, to, bound, why);
   if (!source) {
     by->give_slot(made->use, false);
