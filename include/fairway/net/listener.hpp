@@ -117,7 +117,7 @@ class listener {
   result<endpoint> local_endpoint() const { return detail::local_endpoint_of(state_.get()); }
 
   // Completes with the next connection, as a stream of the listener's port.
-  // Errors: operation aborted; in progress; bad descriptor after close.
+  // Errors: operation aborted; in progress; no memory (one is lost); bad descriptor after close.
   // Cancellation: terminal, partial and total; a connection that was accepted is delivered.
   template <class Token = default_token>
   auto async_accept(Token&& token = default_token{}) {
