@@ -89,6 +89,9 @@ def engine_bars(bars):
             bars.ratio(section, f"{name}, {engine}: time", work, us, "asio", "ns", 0.5)
         bars.ratio(section, f"accept + close churn, {engine}: connections a second", "churn", us,
                    "asio_coroutines", "requests_per_second", 1.0, least=True)
+        # The rate is the client's where the client is always busy and the server is not.
+        bars.ratio(section, f"accept + close churn, {engine}: server CPU per connection", "churn",
+                   us, "asio_coroutines", "cpu_us", 1.0)
     bars.ratio(section, "echo round trip under Wine: p50", "wine_1", "fairway_iocp", "asio_iocp",
                "p50_us", 1.0)
     name, limit = "echo under Wine: Winsock and port calls a request", "fewer than Asio's"
