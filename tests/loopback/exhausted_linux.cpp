@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <filesystem>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <thread>
 #include <utility>
@@ -98,20 +99,18 @@ void exchange_words(completion_port& one, fairway::stream& a, completion_port& o
   CHECK(hear(one, a, 6) == "answer");
 }
 
-// The connection that comes next is on the fast path. Returns its connecting end first.
-std::pair<fairway::stream, fairway::stream> fast_pair_of(completion_port& port,
-                                                         fairway::listener& l,
-                                                         completion_port& dialling) {
+// The connection that comes next is on the fast path.
+fast_ends fast_ends_of(completion_port& port, fairway::listener& l, completion_port& dialling) {
   fairway::stream c = dialled_fast(dialling, l.local_endpoint().value());
   fairway::stream a = accept(port, l);
   take_part(port, a);
   exchange_words(port, a, dialling, c);
   CHECK(c.path() == path::shared_memory);
-  return {std::move(c), std::move(a)};
+  return {std::move(a), std::move(c)};
 }
 
 void check_fast(completion_port& port, fairway::listener& l, completion_port& dialling) {
-  fast_pair_of(port, l, dialling);
+  fast_ends_of(port, l, dialling);
 }
 
 // What a plain client of `l`, which does not ask for anything, is told.
@@ -307,8 +306,8 @@ TEST_CASE("a connector at its limit of memory gives up what it keeps for listene
     // What each of the two ends has for one listener.
     const std::size_t each = (fairway::loopback_memory() - before) / 2;
     REQUIRE(each > 0);
-    fairway::set_loopback_memory_max(before + 4 * each);
-    auto [used, used_by] = fast_pair_of(port, all[1], other);
+    std::optional<memory_left> for_one_more{std::in_place, 2 * each};
+    auto [used_by, used] = fast_ends_of(port, all[1], other);
     look_around(other);
     const std::size_t two_links = descriptors_in_use();
     for (int i = 2; i < 4; ++i) {
@@ -326,7 +325,7 @@ TEST_CASE("a connector at its limit of memory gives up what it keeps for listene
     CHECK(descriptors_in_use() == two_links);
     exchange_words(port, used_by, other, used);
     CHECK(fairway::loopback_memory() <= before + 4 * each);
-    fairway::set_loopback_memory_max(fairway::loopback_memory_usual);
+    for_one_more.reset();
     check_fast(port, all[0], other);
   }
   CHECK(fairway::loopback_memory() == before);
@@ -414,8 +413,7 @@ TEST_CASE("memory that comes for a listener that has closed is not taken") {
   completion_port port;
   auto l = listen_fast(port);
   path_reason why{};
-  const shm::address listening = shm::address_of(l.local_endpoint().value());
-  const int link = shm::system::connect_to("fairway-loopback-1-" + listening.text(), why);
+  const int link = shm::system::connect_to(rendezvous_of(l.local_endpoint().value()), why);
   REQUIRE(link >= 0);
   look_around(port);
   l.close();
@@ -441,9 +439,7 @@ TEST_CASE("an offer of a process that has gone is nobody else's") {
     raw_peer plain = raw_peer::bound(endpoint::loopback_v4(0));
     {
       path_reason why{};
-      const shm::address listening = shm::address_of(at);
-      const int link =
-          shm::system::connect_to("fairway-loopback-1-" + listening.text(), why);
+      const int link = shm::system::connect_to(rendezvous_of(at), why);
       REQUIRE(link >= 0);
       auto [memory, fd] = shm::system::make_arena({4, shm::ring_bytes_usual}, why);
       REQUIRE(memory != nullptr);
@@ -452,7 +448,7 @@ TEST_CASE("an offer of a process that has gone is nobody else's") {
       shm::slot_pool slots;
       slots.add(memory);
       const shm::slot_use use = slots.take();
-      shm::slot_pool::offer(use, {shm::address_of(plain.local()), listening});
+      shm::slot_pool::offer(use, {shm::address_of(plain.local()), shm::address_of(at)});
       shm::switch_machine{use.place(shm::side::connector)}.connected();
       look_around(port);
       // With the next connection the listener comes to know of all offers.

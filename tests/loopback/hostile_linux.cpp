@@ -38,10 +38,6 @@ namespace {
 
 constexpr fairway::listen_options wanted{.loopback = loopback::shared_memory};
 
-std::string rendezvous_of(const endpoint& at) {
-  return "fairway-loopback-1-" + shm::address_of(at).text();
-}
-
 void send(completion_port& port, fairway::stream& to, std::string_view bytes) {
   outcome put;
   asio::async_write(to, asio::buffer(bytes), put.record());

@@ -6,8 +6,11 @@
 #include <utility>
 
 #if defined(__linux__)
+#include "loopback/address.hpp"
+
 #include <cstdlib>
 #include <fstream>
+#include <string>
 #include <vector>
 
 #include <unistd.h>
@@ -53,6 +56,12 @@ inline fast_ends connect_fast(fairway::completion_port& port_a, fairway::complet
 }
 
 #if defined(__linux__)
+// Where who listens at `at` is asked for the fast path.
+inline std::string rendezvous_of(const fairway::endpoint& at) {
+  namespace shm = fairway::detail::shm;
+  return "fairway-loopback-1-" + shm::address_of(at).text();
+}
+
 // The mappings of arenas in this process.
 inline std::vector<std::pair<std::uint64_t*, std::size_t>> arenas_here() {
   std::vector<std::pair<std::uint64_t*, std::size_t>> found;
