@@ -77,12 +77,14 @@ class arguments {
     return parsed.value();
   }
 
-  fairway::port_options port() const {
+  // `busy_poll`: microseconds, where --busy-poll is not given.
+  fairway::port_options port(std::size_t busy_poll = 0) const {
     fairway::port_options options;
     const std::string given = text("engine", "automatic");
     if (!fairway::parse_engine(given, options.engine)) {
       usage("--engine takes automatic, io_uring, epoll or iocp, not '" + given + "'");
     }
+    options.busy_poll = std::chrono::microseconds{number("busy-poll", busy_poll, 0, 1'000'000)};
     return options;
   }
 

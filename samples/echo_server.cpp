@@ -19,6 +19,7 @@ constexpr std::string_view help =
     "  --listen ENDPOINT  where (127.0.0.1:0): ADDRESS:PORT, [ADDRESS]:PORT, unix:PATH,\n"
     "                     unix:@NAME\n"
     "  --engine NAME      automatic, io_uring, epoll or iocp\n"
+    "  --busy-poll N      microseconds that the port looks before it sleeps (0)\n"
     "  --loopback POLICY  off, kernel, shared_memory or both\n"
     "SIGINT or SIGTERM drains: no new clients, what arrived is answered. A second one stops.\n";
 
@@ -79,7 +80,8 @@ fairway::task<> drain_on_signal(service& all) {
 
 int main(int count, char** words) {
   constexpr std::string_view name = "echo_server";
-  const samples::arguments given{name, help, count, words, {"listen", "engine", "loopback"}};
+  const samples::arguments given{
+      name, help, count, words, {"listen", "engine", "busy-poll", "loopback"}};
   const auto where = given.endpoint("listen", "127.0.0.1:0");
   try {
     fairway::completion_port port{given.port()};

@@ -117,7 +117,8 @@ fairway::task<> serve(fairway::connection& client, const fairway::server& server
 int main(int count, char** words) {
   constexpr std::string_view name = "http_server";
   const samples::arguments given{
-      name, help, count, words, {"listen", "engine", "ports", "connections", "drain"}, {"verbose"}};
+      name, help, count, words,
+      {"listen", "engine", "ports", "busy-poll", "connections", "drain"}, {"verbose"}};
   const fairway::server* self = nullptr;  // set before the first connection
   return samples::serve(
       name, given, [&](fairway::connection& client) { return serve(client, *self); },

@@ -45,7 +45,8 @@ fairway::task<> serve(fairway::connection& client, kv::store& data) {
 int main(int count, char** words) {
   constexpr std::string_view name = "kv_server";
   const samples::arguments given{
-      name, help, count, words, {"listen", "engine", "connections", "drain"}, {"verbose"}};
+      name, help, count, words,
+      {"listen", "engine", "busy-poll", "connections", "drain"}, {"verbose"}};
   kv::store data;  // one port, so nothing is locked
   return samples::serve(
       name, given, [&](fairway::connection& client) { return serve(client, data); },

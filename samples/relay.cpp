@@ -118,7 +118,8 @@ int main(int count, char** words) {
   constexpr std::string_view name = "relay";
   const samples::arguments given{
       name, help, count, words,
-      {"listen", "connect", "engine", "loopback", "ports", "connections", "drain"}, {"verbose"}};
+      {"listen", "connect", "engine", "loopback", "ports", "busy-poll", "connections", "drain"},
+      {"verbose"}};
   if (!given.has("connect")) samples::fail(name, "--connect is required", 2);
   target server = target_of(name, given.text("connect", ""));
   server.loopback = given.loopback();

@@ -17,10 +17,14 @@ inline constexpr std::string_view serving_help =
     "  --listen ENDPOINT  where (127.0.0.1:0): ADDRESS:PORT, [ADDRESS]:PORT, unix:PATH\n"
     "  --engine NAME      automatic, io_uring, epoll or iocp\n"
     "  --ports N          ports, each with a thread (1)\n"
+    "  --busy-poll N      microseconds that a port looks before it sleeps (50)\n"
     "  --connections N    most open at a time (three quarters of the descriptor limit)\n"
     "  --drain SECONDS    how long a drain may take (10)\n"
     "  --verbose          one line on standard error for each event\n"
     "SIGINT or SIGTERM drains: no new clients, what arrived is answered. A second one stops.\n";
+
+// What a client that works at full speed gains by it is in README; an idle port does not look.
+inline constexpr std::size_t busy_poll = 50;
 
 inline fairway::server_options serving_options(const arguments& given) {
   fairway::server_options options;
@@ -39,7 +43,7 @@ inline int serve(std::string_view name, const arguments& given, fairway::connect
                  fairway::server_options options, const fairway::server** self = nullptr) {
   const auto where = given.endpoint("listen", "127.0.0.1:0");
   try {
-    fairway::port_group ports{given.number("ports", 1, 1, 256), given.port()};
+    fairway::port_group ports{given.number("ports", 1, 1, 256), given.port(busy_poll)};
     fairway::server server{ports, std::move(handler), std::move(options)};
     if (self != nullptr) *self = &server;
     auto bound = server.listen(where);

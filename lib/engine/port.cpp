@@ -47,6 +47,9 @@ port_options checked(port_options options) {
       std::clamp<std::size_t>(options.receive_buffer_bytes, 512, 16 * 1024 * 1024);
   options.receive_buffers_max = std::clamp(options.receive_buffers_max, 1u, 32768u);
   options.handlers_per_turn = std::max(options.handlers_per_turn, 1u);
+  constexpr std::chrono::microseconds never{0}, second{1'000'000};
+  options.busy_poll = std::clamp(options.busy_poll, never, second);
+  if (options.clock != nullptr) options.busy_poll = never;
   if (options.engine == engine_kind::automatic) {
     if (const char* wanted = std::getenv("FAIRWAY_ENGINE"); wanted != nullptr && *wanted != '\0') {
       if (!parse_engine(wanted, options.engine)) {
@@ -64,6 +67,7 @@ port_options checked(port_options options) {
 port_core::port_core(completion_port& port, const port_options& options)
     : port_{port},
       options_{checked(options)},
+      busy_poll_{options_.busy_poll},
       buffers_{*this, options_.receive_buffer_bytes, options_.receive_buffers_max},
       backend_{*this, options_},
       kind_{backend_.kind()},

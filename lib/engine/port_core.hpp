@@ -17,6 +17,7 @@
 #include "engine/inbox.hpp"
 #include "engine/operation.hpp"
 #include "engine/poll_hook.hpp"
+#include "engine/poll_window.hpp"
 #include "engine/timer_queue.hpp"
 
 #include <fairway/engine/completion_port.hpp>
@@ -224,6 +225,9 @@ class port_core : public owner_side {
   bool look_at_hook(time_point until, patience how);
   bool look_until(time_point end) noexcept;
   void enter_if_due() noexcept;
+  bool poll_kernel(time_point until) noexcept;
+  void sleep_in_kernel(time_point until) noexcept;
+  bool has_come() const noexcept;
   bool out_of_work() const noexcept;
   // True when the completion is to be delivered twice.
   bool apply_fault(io_op& op, error_code& ec, std::size_t& bytes) noexcept;
@@ -249,6 +253,7 @@ class port_core : public owner_side {
   poll_hook* hook_ = nullptr;     // null: nothing but the kernel to look at
   time_point entered_{};          // the last entry into the kernel, while the hook is hot
   unsigned hot_turns_ = 0;
+  poll_window busy_poll_;         // at the kernel's queues, before a sleep
   buffer_pool buffers_;
   // Gives the thread Asio's coroutine frame cache. Only the owner touches it: it needs no locks.
   boost::asio::io_context frames_{BOOST_ASIO_CONCURRENCY_HINT_UNSAFE};

@@ -236,9 +236,11 @@ void port_core::fire_deadlines() noexcept {
 }
 
 void port_core::enter_kernel(time_point until, patience how) {
-  if (hook_ != nullptr && hook_->hot(*hook_) && look_at_hook(until, how)) return;
+  const bool hot = hook_ != nullptr && hook_->hot(*hook_);
+  if (hot && look_at_hook(until, how)) return;
   time_point wake_at = time_point::min();
   if (how == patience::wait && ready.empty() && delayed_ == nullptr) {
+    if (!hot && busy_poll_.length() > duration::zero() && poll_kernel(until)) return;
     wake_at = until;
     if (!manual_time()) wake_at = std::min(wake_at, timers_.next());
     // From here a producer that pushes sees `sleeping_`, or this thread sees what it pushed.
@@ -249,15 +251,46 @@ void port_core::enter_kernel(time_point until, patience how) {
       wake_at = time_point::min();
     }
   }
-  if (hook_ != nullptr && wake_at != time_point::min()) {
-    const time_point before = std::chrono::steady_clock::now();
-    backend_.with([&](auto& b) { b.wait(wake_at); });
-    hook_->slept(*hook_, std::chrono::steady_clock::now() - before);
-  } else {
-    backend_.with([&](auto& b) { b.wait(wake_at); });
-  }
+  sleep_in_kernel(wake_at);
   // A producer that still sees true sends a wake that the next wait takes: harmless.
   sleeping_.store(false, std::memory_order_relaxed);
+}
+
+void port_core::sleep_in_kernel(time_point until) noexcept {
+  const auto wait = [&] { backend_.with([&](auto& b) { b.wait(until); }); };
+  if (until == time_point::min() || (hook_ == nullptr && !busy_poll_.is_ever())) return wait();
+  const time_point before = std::chrono::steady_clock::now();
+  wait();
+  const duration slept = std::chrono::steady_clock::now() - before;
+  if (hook_ != nullptr) hook_->slept(*hook_, slept);
+  busy_poll_.slept(slept);
+  if (has_come()) busy_poll_.woken();
+}
+
+bool port_core::has_come() const noexcept {
+  return !ready.empty() || !posts_.empty() || !hops_.empty() || stopped() || out_of_work() ||
+         signalled_.load(std::memory_order_relaxed);
+}
+
+// True: the next turn comes before any sleep.
+bool port_core::poll_kernel(time_point until) noexcept {
+  time_point current = std::chrono::steady_clock::now();
+  const time_point whole = current + busy_poll_.length();
+  const time_point end = std::min({until, timers_.next(), whole});
+  for (; current < end; current = std::chrono::steady_clock::now()) {
+    backend_.with([](auto& b) {
+      if constexpr (requires { b.has_news(); }) {
+        if (!b.has_news()) return processor_pause();
+      }
+      b.wait(time_point::min());
+    });
+    if (has_come()) {
+      busy_poll_.found();
+      return true;
+    }
+  }
+  if (end == whole) busy_poll_.missed();
+  return end != whole;
 }
 
 void port_core::enter_if_due() noexcept {
@@ -305,10 +338,7 @@ bool port_core::look_until(time_point end) noexcept {
     processor_pause();
     if (hook_->look(*hook_)) return true;
     enter_if_due();
-    if (!ready.empty() || !posts_.empty() || !hops_.empty() || stopped() ||
-        signalled_.load(std::memory_order_relaxed)) {  // looked at again before sleeping
-      return true;
-    }
+    if (has_come()) return true;  // looked at again before sleeping
     if ((looks & 15) == 0 && std::chrono::steady_clock::now() >= end) return false;
   }
 }

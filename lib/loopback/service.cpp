@@ -4,22 +4,16 @@
 #include "loopback/ring_view.hpp"
 #include "loopback/system.hpp"
 
-#include <algorithm>
-#include <utility>
-
 namespace fairway::detail::shm {
 
 namespace {
 
-constexpr unsigned misses_max = 4;
 // A channel without a find for that many finds of others is parked alone.
 constexpr std::uint64_t finds_of_others_max = 512;
 
 // A peer that sleeps answers after it was woken, which costs what it costs here, and its work: a
 // window that ends before that is of no use.
 constexpr int wakes_of_window = 2;
-// A wait that is no longer than so many windows may be one of two ends that both sleep.
-constexpr int trial_windows_max = 2;
 
 }  // namespace
 
@@ -31,23 +25,19 @@ service& service::of(port_core& core) {
 service::service(port_core& core)
     : core_{core},
       process_{system::process_number()},
-      window_max_{system::one_processor() ? duration::zero()
-                                          : duration{wakes_of_window * system::wake_cost()}},
-      window_{window_max_} {
+      window_{system::one_processor() ? duration::zero()
+                                      : duration{wakes_of_window * system::wake_cost()}} {
   hot = [](const poll_hook& h) noexcept {
     return static_cast<const service&>(h).first_ != nullptr;
   };
   look = [](poll_hook& h) noexcept { return static_cast<service&>(h).look_at_all(); };
-  window = [](const poll_hook& h) noexcept { return static_cast<const service&>(h).window_; };
-  missed = [](poll_hook& h) noexcept {
-    auto& s = static_cast<service&>(h);
-    s.looked_ = s.window_;
-    s.window_ = ++s.misses_ >= misses_max ? duration::zero() : s.window_ / 2;
+  window = [](const poll_hook& h) noexcept {
+    return static_cast<const service&>(h).window_.length();
   };
+  missed = [](poll_hook& h) noexcept { static_cast<service&>(h).window_.missed(); };
   park = [](poll_hook& h) noexcept { return static_cast<service&>(h).park_all(); };
   slept = [](poll_hook& h, duration time) noexcept {
-    auto& s = static_cast<service&>(h);
-    s.waited_ = std::exchange(s.looked_, duration::zero()) + time;
+    static_cast<service&>(h).window_.slept(time);
   };
   end = [](poll_hook& h) noexcept { delete &static_cast<service&>(h); };
 }
@@ -103,25 +93,8 @@ bool service::look_at_all() noexcept {
     }
     c = following;
   }
-  if (any) look_fully();
+  if (any) window_.found();
   return any;
-}
-
-void service::found_by_bell() noexcept {
-  if (window_ == window_max_) return;
-  if (std::exchange(waited_, duration::max()) > trial_windows_max * window_max_) return;
-  if (++short_waits_ < trial_after_) return;
-  short_waits_ = 0;
-  trial_after_ = std::min(2 * trial_after_, trial_after_max);
-  window_ = window_max_;
-  misses_ = misses_max - 1;  // one window, unless it finds something
-}
-
-void service::look_fully() noexcept {
-  window_ = window_max_;
-  misses_ = 0;
-  short_waits_ = 0;
-  trial_after_ = trial_after_min;
 }
 
 void service::park_one(channel& waiting) noexcept {

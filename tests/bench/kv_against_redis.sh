@@ -1,16 +1,17 @@
 #!/bin/sh
 # kv_server against redis-server, both on one thread, in turn: kv_against_redis.sh KV_SERVER
 # Prints requests a second and the server's CPU microseconds a request of each run and, for each
-# cell, the medians of both: the rate is that of redis-benchmark where the client is the slower one.
+# cell, the medians of both and of the ratios round by round: many short rounds, as the machine is
+# another one a second later. Where redis-benchmark is the slower one the rate is its own.
 # The servers are bound to one core and redis-benchmark to another one, where there are two.
-# Needs redis-server and redis-benchmark. From the environment: ENGINE, ROUNDS (5), REQUESTS at
-# depth 1 (200000; eight times as many at depth 16), and lists: CLIENTS (50 500), DEPTHS (1 16),
+# Needs redis-server and redis-benchmark. From the environment: ENGINE, ROUNDS (15), REQUESTS at
+# depth 1 (20000; eight times as many at depth 16), and lists: CLIENTS (50 500), DEPTHS (1 16),
 # TESTS (ping_mbulk set get incr mset).
 set -eu
 
 kv=${1:?usage: kv_against_redis.sh KV_SERVER}
-rounds=${ROUNDS:-5}
-requests_alone=${REQUESTS:-200000}
+rounds=${ROUNDS:-15}
+requests_alone=${REQUESTS:-20000}
 on_server='' on_client=''
 if [ "$(nproc)" -gt 1 ] && command -v taskset >/dev/null; then
   cores=$(taskset -cp $$ | sed 's/.*: //; s/[-,]/ /g')
@@ -44,7 +45,8 @@ hertz=$(getconf CLK_TCK)
 
 cell() {
   for round in $(seq "$rounds"); do
-    for server in kv redis; do
+    if [ $((round % 2)) -eq 0 ]; then turns='redis kv'; else turns='kv redis'; fi
+    for server in $turns; do
       eval "port=\$${server}_port pid=\$${server}_pid"
       before=$(ticks "$pid")
       rate=$($on_client redis-benchmark -p "$port" -t "$test" -n "$requests" -c "$clients" \
@@ -69,16 +71,18 @@ awk '
   { key = sprintf("%2d, %3d clients, %s", $2, $3, $4)
     keys[key]; n = ++count[$1, key]; rate[$1, key, n] = $5; cpu[$1, key, n] = $6 }
   function median(list, who, key,    n, i, j, v, t) {
-    n = count[who, key]
+    n = count["kv", key]
     for (i = 1; i <= n; ++i) v[i] = list[who, key, i] + 0
     for (i = 2; i <= n; ++i)
       for (j = i; j > 1 && v[j] < v[j - 1]; --j) { t = v[j]; v[j] = v[j - 1]; v[j - 1] = t }
     return v[int((n + 1) / 2)]
   }
   END { for (key in keys) {
-    a = median(rate, "kv", key); b = median(rate, "redis", key)
+    for (i = 1; i <= count["kv", key]; ++i)
+      ratio["", key, i] = rate["kv", key, i] / rate["redis", key, i]
     printf "depth %-26s kv_server %7d/s %5.2f us, redis-server %7d/s %5.2f us, rate ratio %.2f\n",
-      key, a, median(cpu, "kv", key), b, median(cpu, "redis", key), a / b } }
+      key, median(rate, "kv", key), median(cpu, "kv", key), median(rate, "redis", key),
+      median(cpu, "redis", key), median(ratio, "", key) } }
   ' "$scratch/runs" | sort
 if [ -s "$scratch/errors" ]; then
   echo 'errors:' && cat "$scratch/errors"

@@ -3,6 +3,7 @@
 // Every field has a safe default and nothing is unbounded; values out of range are brought into it.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <string_view>
 
@@ -41,6 +42,14 @@ struct port_options {
 
   // Handlers between two looks at the kernel queue, timers and foreign posts; an accept counts 16.
   unsigned handlers_per_turn = 64;
+
+  // Busy polling: how long the port looks at its queues at most before it sleeps, 0 to a second.
+  // Nobody has to wake a port that still looks: round trips get shorter and whoever sends spends
+  // less, at the price of up to so much processor time a sleep. After four looks in vain the port
+  // sleeps at once, until a sleep was short enough that looking might have been enough; an idle
+  // port does not look. 50 us suit a port with a processor of its own; where processors are shared
+  // leave it at 0. A port with a clock of its own does not look.
+  std::chrono::microseconds busy_poll{0};
 
   // Null: the steady clock. Else it must outlive the port.
   port_clock* clock = nullptr;

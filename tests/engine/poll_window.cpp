@@ -1,0 +1,85 @@
+// How long to look before a sleep: the whole window, halves, nothing, trials.
+#include "engine/poll_window.hpp"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+
+using namespace std::chrono_literals;
+using fairway::detail::poll_window;
+
+namespace {
+
+constexpr auto whole = 80us;
+
+// Waits that end after `time` without a find until the next look is allowed; at most 5,000.
+int waits_until_trial(poll_window& w, poll_window::duration time) {
+  for (int waits = 1; waits <= 5000; ++waits) {
+    w.slept(time);
+    w.woken();
+    if (w.length() > 0us) return waits;
+  }
+  return 0;
+}
+
+void miss_all(poll_window& w) {
+  while (w.length() > 0us) w.missed();
+}
+
+}  // namespace
+
+TEST_CASE("a window that finds nothing is halved, and after four there is none") {
+  poll_window w{whole};
+  for (const auto expected : {40us, 20us, 10us, 0us}) {
+    w.missed();
+    CHECK(w.length() == expected);
+  }
+}
+
+TEST_CASE("a find makes the window whole again") {
+  poll_window w{whole};
+  w.missed();
+  w.missed();
+  w.found();
+  CHECK(w.length() == whole);
+  w.missed();
+  CHECK(w.length() == 40us);
+}
+
+TEST_CASE("a short sleep earns one window on trial, and trials in vain become rare") {
+  poll_window w{whole};
+  miss_all(w);
+  int before = waits_until_trial(w, 30us);
+  CHECK(before == 1);
+  for (int trial = 0; trial < 10; ++trial) {
+    CHECK(w.length() == whole);
+    w.missed();
+    CHECK(w.length() == 0us);
+    const int waits = waits_until_trial(w, 30us);
+    CHECK(waits > before);
+    before = waits;
+  }
+  CHECK(before > 500);
+  w.missed();
+  CHECK(waits_until_trial(w, 30us) <= 1024);
+  w.found();
+  miss_all(w);
+  CHECK(waits_until_trial(w, 30us) == 1);
+}
+
+TEST_CASE("what came after a long wait, looking included, is no reason to look") {
+  poll_window w{whole};
+  miss_all(w);
+  CHECK(waits_until_trial(w, 161us) == 0);
+  CHECK(waits_until_trial(w, 160us) == 1);
+  w.missed();  // 80 us of looking go before the sleep
+  CHECK(waits_until_trial(w, 1ms) == 0);
+}
+
+TEST_CASE("a window of nothing stays so") {
+  poll_window w{0us};
+  CHECK_FALSE(w.is_ever());
+  CHECK(waits_until_trial(w, 0us) == 0);
+  w.found();
+  CHECK(w.length() == 0us);
+}

@@ -1,0 +1,169 @@
+// port_options::busy_poll: a port that looks before it sleeps is not woken, and nothing waits for
+// the end of its look.
+
+#include "support/net.hpp"
+#include "support/tickets.hpp"
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+
+#include <array>
+#include <optional>
+
+#if defined(__linux__)
+#include <csignal>
+#include <ctime>
+#endif
+
+using namespace support;
+using fairway::completion_port;
+using fairway::endpoint;
+
+namespace {
+
+using std::chrono::steady_clock;
+
+// The most there is: whatever ends with the look only is late by a second.
+constexpr std::chrono::microseconds long_look = 1s;
+constexpr auto at_once = 900ms;
+
+fairway::port_options looking(std::chrono::microseconds how_long,
+                              fairway::port_clock* clock = nullptr) {
+  fairway::port_options options;
+  options.busy_poll = how_long;
+  options.clock = clock;
+  return options;
+}
+
+// Wakes that posts of another thread cost, each made when the one before has run.
+std::uint64_t wakes_of_posts(const fairway::port_options& options) {
+  completion_port port{options};
+  auto guard = asio::make_work_guard(port.get_executor());
+  std::thread runner([&] { port.run(); });
+  tickets done;
+  for (int i = 0; i < 2000; ++i) {
+    asio::post(port, [&] { done.release(); });
+    REQUIRE(done.try_acquire_for(patience));
+  }
+  const std::uint64_t sent = port.statistics().wakeups_sent;
+  port.stop();
+  runner.join();
+  return sent;
+}
+
+// How long `run` takes to return, on a port that is looking when `ender` is called.
+template <class Ender>
+steady_clock::duration time_to_return(Ender ender) {
+  completion_port port{looking(long_look)};
+  std::optional guard{asio::make_work_guard(port.get_executor())};
+  tickets running;
+  asio::post(port, [&] { running.release(); });
+  std::thread runner([&] { port.run(); });
+  running.acquire();
+  const auto begun = steady_clock::now();
+  ender(port, guard);
+  runner.join();
+  return steady_clock::now() - begun;
+}
+
+}  // namespace
+
+TEST_CASE("a port that looks is not woken by posts") {
+  CHECK(wakes_of_posts(looking(0us)) > 0);
+  CHECK(wakes_of_posts(looking(long_look)) == 0);
+}
+
+TEST_CASE("a port with a clock of its own does not look") {
+  fairway::manual_clock clock;
+  CHECK(wakes_of_posts(looking(long_look, &clock)) > 0);
+}
+
+TEST_CASE("stop, and the end of all work, end a look") {
+  CHECK(time_to_return([](auto& port, auto&) { port.stop(); }) < at_once);
+  CHECK(time_to_return([](auto&, auto& guard) { guard.reset(); }) < at_once);
+}
+
+TEST_CASE("timers and the time of a run function end a look") {
+  completion_port port{looking(long_look)};
+  const auto begun = steady_clock::now();
+  fairway::timer soon{port, 2ms};
+  bool fired = false;
+  soon.async_wait([&](auto) { fired = true; });
+  pump(port, [&] { return fired; });
+  const auto guard = asio::make_work_guard(port.get_executor());
+  port.restart();
+  CHECK(port.run_for(2ms) == 0);
+  port.poll();
+  CHECK(steady_clock::now() - begun < at_once);
+}
+
+TEST_CASE("bytes end a look, on both ends of a connection") {
+  completion_port here{looking(long_look)};
+  completion_port there{looking(long_look)};
+  auto listening = listen(there, endpoint::loopback_v4(0), {});
+  const endpoint at = listening.local_endpoint().value();
+  constexpr std::size_t rounds = scaled(2000);
+  std::thread server([&] {
+    run(there, [](fairway::listener& l) -> coroutine<void> {
+      auto s = co_await l.async_accept();
+      std::array<char, 64> room;
+      while (auto got = co_await s.value().async_read_some(asio::buffer(room))) {
+        (void)co_await fairway::async_write(s.value(), asio::buffer(room, got.value()));
+      }
+    }(listening));
+  });
+  const auto begun = steady_clock::now();
+  std::size_t answered = 0;
+  run(here, [](completion_port& port, endpoint to, std::size_t& count) -> coroutine<void> {
+    fairway::connector dial{port};
+    auto s = co_await dial.async_connect(to);
+    REQUIRE(s);
+    for (std::array<char, 1> one{}; count < rounds; ++count) {
+      one[0] = static_cast<char>(count);
+      REQUIRE(co_await fairway::async_write(s.value(), asio::buffer(one)));
+      std::array<char, 2> back{};
+      auto got = co_await s.value().async_read_some(asio::buffer(back));
+      REQUIRE(got);
+      REQUIRE(got.value() == 1);
+      REQUIRE(back[0] == one[0]);
+    }
+  }(here, at, answered));
+  server.join();
+  CHECK(answered == rounds);
+  CHECK(steady_clock::now() - begun < patience);
+}
+
+#if defined(__linux__)
+
+TEST_CASE("a signal ends a look") {
+  completion_port port{looking(long_look)};
+  fairway::signals wanted{port, {fairway::signal_kind::hangup}};
+  bool came = false;
+  tickets running;
+  asio::post(port, [&] {
+    wanted.async_wait([&](error_code, fairway::signal_kind) { came = true; });
+    asio::post(port, [&] { running.release(); });
+  });
+  std::thread runner([&] { port.run(); });
+  running.acquire();
+  const auto begun = steady_clock::now();
+  ::kill(::getpid(), SIGHUP);
+  runner.join();
+  CHECK(came);
+  CHECK(steady_clock::now() - begun < at_once);
+}
+
+TEST_CASE("a port with nothing to do sleeps after a look") {
+  completion_port port{looking(50us)};
+  const auto guard = asio::make_work_guard(port.get_executor());
+  const auto spent = [] {
+    timespec at{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
+    return std::chrono::seconds{at.tv_sec} + std::chrono::nanoseconds{at.tv_nsec};
+  };
+  const auto before = spent();
+  CHECK(port.run_for(200ms) == 0);
+  CHECK(spent() - before < 100ms);
+}
+
+#endif
