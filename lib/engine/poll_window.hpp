@@ -26,9 +26,12 @@ class poll_window {
   bool is_ever() const noexcept { return whole_ > duration::zero(); }
   duration length() const noexcept { return length_; }
 
-  // A window has passed without a find.
-  void missed() noexcept {
-    looked_ = length_;
+  // Looked for `time` without a find: a window when it has become so long.
+  void missed(duration time) noexcept {
+    looked_ += time;
+    in_vain_ += time;
+    if (in_vain_ < length_) return;
+    in_vain_ = duration::zero();
     length_ = ++misses_ >= misses_max ? duration::zero() : length_ / 2;
   }
   // That long, after a window or without one.
@@ -46,6 +49,7 @@ class poll_window {
     misses_ = misses_max - 1;  // one window, unless it finds something
   }
   void found() noexcept {
+    looked_ = in_vain_ = duration::zero();
     length_ = whole_;
     misses_ = 0;
     short_waits_ = 0;
@@ -63,6 +67,7 @@ class poll_window {
   duration whole_;
   duration length_;
   unsigned misses_ = 0;
+  duration in_vain_{};                 // of the window that is not over
   duration looked_{};                  // in vain, before the sleep that follows
   duration waited_ = duration::max();  // looking and sleeping
   unsigned short_waits_ = 0;           // since the last whole window

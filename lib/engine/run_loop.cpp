@@ -268,19 +268,24 @@ void port_core::sleep_in_kernel(time_point until) noexcept {
 }
 
 bool port_core::has_come() const noexcept {
-  return !ready.empty() || !posts_.empty() || !hops_.empty() || stopped() || out_of_work() ||
-         signalled_.load(std::memory_order_relaxed);
+  return !ready.empty() || delayed_ != nullptr || !posts_.empty() || !hops_.empty() || stopped() ||
+         out_of_work() || signalled_.load(std::memory_order_relaxed);
 }
 
 // True: the next turn comes before any sleep.
 bool port_core::poll_kernel(time_point until) noexcept {
-  time_point current = std::chrono::steady_clock::now();
-  const time_point whole = current + busy_poll_.length();
+  const time_point begun = std::chrono::steady_clock::now();
+  const time_point whole = begun + busy_poll_.length();
   const time_point end = std::min({until, timers_.next(), whole});
-  for (; current < end; current = std::chrono::steady_clock::now()) {
+  // What handlers started goes to the kernel first: what that ends at once was not found by a look.
+  backend_.with([](auto& b) { b.wait(time_point::min()); });
+  if (has_come()) return true;
+  time_point current = std::chrono::steady_clock::now();
+  while (current < end) {
+    processor_pause();
     backend_.with([](auto& b) {
       if constexpr (requires { b.has_news(); }) {
-        if (!b.has_news()) return processor_pause();
+        if (!b.has_news()) return;
       }
       b.wait(time_point::min());
     });
@@ -288,8 +293,10 @@ bool port_core::poll_kernel(time_point until) noexcept {
       busy_poll_.found();
       return true;
     }
+    if (hook_ != nullptr && hook_->hot(*hook_)) return true;
+    current = std::chrono::steady_clock::now();
   }
-  if (end == whole) busy_poll_.missed();
+  busy_poll_.missed(current - begun);
   return end != whole;
 }
 

@@ -34,7 +34,10 @@ service::service(port_core& core)
   window = [](const poll_hook& h) noexcept {
     return static_cast<const service&>(h).window_.length();
   };
-  missed = [](poll_hook& h) noexcept { static_cast<service&>(h).window_.missed(); };
+  missed = [](poll_hook& h) noexcept {
+    poll_window& looking = static_cast<service&>(h).window_;
+    looking.missed(looking.length());
+  };
   park = [](poll_hook& h) noexcept { return static_cast<service&>(h).park_all(); };
   slept = [](poll_hook& h, duration time) noexcept {
     static_cast<service&>(h).window_.slept(time);

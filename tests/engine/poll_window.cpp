@@ -23,7 +23,10 @@ int waits_until_trial(poll_window& w, poll_window::duration time) {
 }
 
 void miss_all(poll_window& w) {
-  while (w.length() > 0us) w.missed();
+  while (w.length() > 0us) {
+    w.missed(w.length());
+    w.slept(1s);
+  }
 }
 
 }  // namespace
@@ -31,18 +34,30 @@ void miss_all(poll_window& w) {
 TEST_CASE("a window that finds nothing is halved, and after four there is none") {
   poll_window w{whole};
   for (const auto expected : {40us, 20us, 10us, 0us}) {
-    w.missed();
+    w.missed(w.length());
     CHECK(w.length() == expected);
   }
 }
 
+TEST_CASE("parts of a window that something cut short count together") {
+  poll_window w{whole};
+  w.missed(50us);
+  CHECK(w.length() == whole);
+  w.missed(30us);
+  CHECK(w.length() == 40us);
+  w.missed(39us);
+  w.found();
+  w.missed(79us);
+  CHECK(w.length() == whole);
+}
+
 TEST_CASE("a find makes the window whole again") {
   poll_window w{whole};
-  w.missed();
-  w.missed();
+  w.missed(w.length());
+  w.missed(w.length());
   w.found();
   CHECK(w.length() == whole);
-  w.missed();
+  w.missed(w.length());
   CHECK(w.length() == 40us);
 }
 
@@ -53,14 +68,14 @@ TEST_CASE("a short sleep earns one window on trial, and trials in vain become ra
   CHECK(before == 1);
   for (int trial = 0; trial < 10; ++trial) {
     CHECK(w.length() == whole);
-    w.missed();
+    w.missed(w.length());
     CHECK(w.length() == 0us);
     const int waits = waits_until_trial(w, 30us);
     CHECK(waits > before);
     before = waits;
   }
   CHECK(before > 500);
-  w.missed();
+  w.missed(w.length());
   CHECK(waits_until_trial(w, 30us) <= 1024);
   w.found();
   miss_all(w);
@@ -72,7 +87,7 @@ TEST_CASE("what came after a long wait, looking included, is no reason to look")
   miss_all(w);
   CHECK(waits_until_trial(w, 161us) == 0);
   CHECK(waits_until_trial(w, 160us) == 1);
-  w.missed();  // 80 us of looking go before the sleep
+  w.missed(w.length());  // 80 us of looking go before the sleep
   CHECK(waits_until_trial(w, 1ms) == 0);
 }
 

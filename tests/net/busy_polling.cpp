@@ -4,15 +4,19 @@
 #include "support/net.hpp"
 #include "support/tickets.hpp"
 
+#include <fairway/testing/fault_schedule.hpp>
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 
 #include <array>
+#include <functional>
 #include <optional>
 
 #if defined(__linux__)
 #include <csignal>
 #include <ctime>
+#include <unistd.h>
 #endif
 
 using namespace support;
@@ -133,7 +137,73 @@ TEST_CASE("bytes end a look, on both ends of a connection") {
   CHECK(steady_clock::now() - begun < patience);
 }
 
+TEST_CASE("a run function without time still takes what has come") {
+  completion_port port{looking(long_look)};
+  half_pair pair = connect_peer(port);
+  std::array<char, 4> room{};
+  std::size_t bytes = 0;
+  pair.stream.async_read_some(asio::buffer(room), [&](error_code, std::size_t n) { bytes = n; });
+  pair.peer.write("news");
+  const auto limit = steady_clock::now() + patience;
+  while (bytes == 0 && steady_clock::now() < limit) {
+    if (port.stopped()) port.restart();
+    port.run_for(0s);
+  }
+  CHECK(bytes > 0);
+}
+
+TEST_CASE("timers that are due at every look leave sockets their turn") {
+  completion_port port{looking(long_look)};
+  half_pair pair = connect_peer(port);
+  std::array<char, 4> room{};
+  std::size_t bytes = 0;
+  pair.stream.async_read_some(asio::buffer(room), [&](error_code, std::size_t n) { bytes = n; });
+  pair.peer.write("news");
+  fairway::timer at_any_time{port, 0us};
+  const auto limit = steady_clock::now() + patience;
+  const std::function<void(error_code)> again = [&](error_code) {
+    if (bytes != 0 || steady_clock::now() > limit) return;
+    at_any_time.expires_after(0us);
+    at_any_time.async_wait(again);
+  };
+  again({});
+  port.run_for(patience);
+  CHECK(bytes > 0);
+}
+
+TEST_CASE("a completion that a fault holds back comes in its turn") {
+  struct late final : fairway::testing::fault_schedule {
+    fairway::testing::completion_fault on_completion(fairway::testing::operation_kind, int,
+                                                     std::size_t) override {
+      return {.delay_turns = 1};
+    }
+  } faults;
+  fairway::port_options options = looking(long_look);
+  options.faults = &faults;
+  completion_port port{options};
+  half_pair pair = connect_peer(port);
+  std::array<char, 4> room{};
+  std::size_t bytes = 0;
+  pair.stream.async_read_some(asio::buffer(room), [&](error_code, std::size_t n) { bytes = n; });
+  pair.peer.write("news");
+  if (port.stopped()) port.restart();
+  const auto begun = steady_clock::now();
+  while (bytes == 0 && port.run_one_for(patience) != 0) {}
+  CHECK(bytes > 0);
+  CHECK(steady_clock::now() - begun < at_once);
+}
+
 #if defined(__linux__)
+
+namespace {
+
+std::chrono::nanoseconds spent_by_thread() {
+  timespec at{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
+  return std::chrono::seconds{at.tv_sec} + std::chrono::nanoseconds{at.tv_nsec};
+}
+
+}  // namespace
 
 TEST_CASE("a signal ends a look") {
   completion_port port{looking(long_look)};
@@ -156,14 +226,57 @@ TEST_CASE("a signal ends a look") {
 TEST_CASE("a port with nothing to do sleeps after a look") {
   completion_port port{looking(50us)};
   const auto guard = asio::make_work_guard(port.get_executor());
-  const auto spent = [] {
-    timespec at{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &at);
-    return std::chrono::seconds{at.tv_sec} + std::chrono::nanoseconds{at.tv_nsec};
-  };
-  const auto before = spent();
+  const auto before = spent_by_thread();
   CHECK(port.run_for(200ms) == 0);
-  CHECK(spent() - before < 100ms);
+  CHECK(spent_by_thread() - before < 100ms);
+}
+
+TEST_CASE("timers that cut each look short do not keep the port looking") {
+  completion_port port{looking(20ms)};
+  int left = 100;
+  fairway::timer often{port, 4ms};
+  const std::function<void(error_code)> again = [&](error_code) {
+    if (--left == 0) return;
+    often.expires_after(4ms);
+    often.async_wait(again);
+  };
+  often.async_wait(again);
+  const auto before = spent_by_thread();
+  port.run();
+  CHECK(left == 0);
+  CHECK(spent_by_thread() - before < 200ms);  // of 400
+}
+
+TEST_CASE("requests that are far apart do not keep the port looking") {
+  completion_port port{looking(20ms)};
+  auto listening = listen(port, endpoint::loopback_v4(0), {});
+  std::thread client([at = listening.local_endpoint().value()] {
+    completion_port own;
+    run(own, [](completion_port& p, endpoint to) -> coroutine<void> {
+      fairway::connector dial{p};
+      auto s = co_await dial.async_connect(to);
+      REQUIRE(s);
+      fairway::timer pause{p};
+      for (int i = 0; i < 8; ++i) {
+        pause.expires_after(60ms);
+        (void)co_await pause.async_wait();
+        std::array<char, 4> room{};
+        (void)co_await fairway::async_write(s.value(), asio::buffer(room));
+        (void)co_await s.value().async_read_some(asio::buffer(room));
+      }
+    }(own, at));
+  });
+  const auto before = spent_by_thread();
+  run(port, [](fairway::listener& l) -> coroutine<void> {
+    auto s = co_await l.async_accept();
+    std::array<char, 64> room;
+    while (auto got = co_await s.value().async_read_some(asio::buffer(room))) {
+      (void)co_await fairway::async_write(s.value(), asio::buffer(room, got.value()));
+    }
+  }(listening));
+  const auto spent = spent_by_thread() - before;
+  client.join();
+  CHECK(spent < 120ms);  // a look a request is 160
 }
 
 #endif

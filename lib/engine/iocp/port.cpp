@@ -338,6 +338,7 @@ void port::wait(time_point until) noexcept {
   if (core_.enter(kernel_entry::wait).error != 0) return;
   std::uint32_t time = milliseconds_until(until);
   if (routines_.look_around()) time = std::min(time, routines::look_again);
+  if (!core_.ready.empty()) time = 0;  // the look ended something
   reap(time);
 }
 
