@@ -3,8 +3,10 @@
 import random
 import statistics
 
-# A ratio is given as one figure when another run would give it within so much of it.
+# A ratio is given as one figure when another run would give it within so much of it, but for three
+# in a thousand: with two hundred ratios one in twenty is ten.
 SETTLED = 0.05
+SURE = 3  # standard deviations
 
 
 def median(values):
@@ -50,20 +52,25 @@ def by_sitting(over, under, figure):
     return [median(each) for each in grouped(over, under, figure) if each]
 
 
-def apart(over, under, figure):
-    """By how much of it the median ratio of two runs like this one differs at most, nineteen times
-    of twenty: what drawing the sittings anew gives (a bootstrap). None: of a single sitting nobody
-    knows."""
+def doubt(over, under, figure):
+    """By how much of it the median ratio of two runs like this one differs at most: what drawing
+    the sittings anew gives (a bootstrap). None: of a single sitting nobody knows."""
     by = [each for each in grouped(over, under, figure) if each]
     if len(by) < 2:
         return None
     draw = random.Random(1).choices
     medians = [median([one for each in draw(by, k=len(by)) for one in each]) for _ in range(200)]
-    return 1.96 * 2 ** 0.5 * statistics.stdev(medians) / median(medians)
+    return SURE * 2 ** 0.5 * statistics.stdev(medians) / median(medians)
+
+
+def span(ratio, doubt_of_it):
+    """Between what a ratio is, nineteen times of twenty."""
+    half = doubt_of_it / SURE * 1.96 / 2 ** 0.5
+    return ratio * (1 - half), ratio * (1 + half)
 
 
 def is_settled(over, under, figure):
-    by = apart(over, under, figure)
+    by = doubt(over, under, figure)
     return by is not None and by <= SETTLED
 
 

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass, field
 
+import figures
+
 # Name in the figures, name for people, program with its words. The first is what the others are
 # compared with.
 SERVERS = {
@@ -30,10 +32,12 @@ WINE_SERVERS = {
 }
 
 # Fair because: both on one thread and in memory alone, without a log or a snapshot (processes.py
-# has redis-server's words), TCP_NODELAY and 16 KiB to read into by default, one and the same key.
+# has redis-server's words), TCP_NODELAY and 16 KiB to read into by default, one and the same key,
+# asleep when there is nothing to do.
+SLEEPS = ["--busy-poll", 0]
 KEY_VALUE_SERVERS = {
-    "fairway_kv": ("kv_server (Fairway, io_uring)", ["kv_server", "--engine", "io_uring"]),
-    "fairway_kv_epoll": ("kv_server (Fairway, epoll)", ["kv_server", "--engine", "epoll"]),
+    "fairway_kv": ("kv_server (Fairway, io_uring)", ["kv_server", "--engine", "io_uring", *SLEEPS]),
+    "fairway_kv_epoll": ("kv_server (Fairway, epoll)", ["kv_server", "--engine", "epoll", *SLEEPS]),
     "redis": ("redis-server", ["redis-server"]),
 }
 
@@ -65,7 +69,10 @@ NAMES = {}
 for family in (SERVERS, WINE_SERVERS, KEY_VALUE_SERVERS, PAIRS, LOOPS, FRAMES):
     NAMES.update({name: title for name, (title, _) in family.items()})
 
-CPU_SECONDS = 0.04  # a turn of a work that is judged by the server's CPU; see whole_ticks()
+# A turn of a work that is judged by the server's CPU; see whole_ticks(). Where a server comes to
+# rest soon, and nothing has to be brought back into its caches, a short one: the machine is another
+# one half a second later, and all of a table should have had their turn by then.
+CPU_SECONDS, SHORT_SECONDS = 0.04, 0.01
 
 
 @dataclass
@@ -90,12 +97,25 @@ class Work:
     smoke: list = field(default_factory=list)  # replaces some words in a smoke
     entries: dict = field(default_factory=dict)  # what a run has found: contender -> figures
     spent: float = 0                # seconds that it took
+    sat: int = 0                    # sittings of servers so far, and what they took
+    sitting_seconds: float = 0
 
     def lower_is_better(self):
         return not self.figure.endswith("per_second")
 
     def word(self, name, otherwise):
         return self.words[self.words.index(name) + 1] if name in self.words else otherwise
+
+    def seconds_to_settle(self):
+        """What more sittings would take until every ratio is settled, roughly: the doubt goes with
+        the square root of their number. Zero: it is done, or nobody can tell."""
+        base = self.entries[self.contenders[0]]
+        doubts = [figures.doubt(self.entries[name], base, self.figure)
+                  for name in self.contenders[1:]]
+        most = max((by for by in doubts if by is not None), default=0)
+        if most <= figures.SETTLED:
+            return 0
+        return self.sitting_seconds * ((most / figures.SETTLED) ** 2 - 1)
 
     def estimate(self, full):
         """Seconds, roughly."""
@@ -134,29 +154,30 @@ def echo(connections, size, depth, **more):
     many = "connections" if connections > 1 else "connection"
     title = f"echo, {size} B, {connections} {many}, depth {depth}"
     words = ["--connections", connections, "--size", size, "--depth", depth]
-    # Every connection has had its turn before it counts, and twice while it does; eight times
-    # where that takes no longer than a tenth of a second.
+    # Every connection has had its turn before it counts, and twice while it does.
     turn = connections * (10e-6 + size * depth / 1e9)
-    seconds = whole_ticks(max(CPU_SECONDS, min(8 * turn, 0.1), 2 * turn))
-    allotted = ((8, 8), (5, 5)) if turn < 0.005 else ((7, 6), (3, 3)) if turn < 0.05 else (
-        (6, 6), (2, 2)) if turn < 0.1 else ((2, 2), (1, 1))
+    if turn < SHORT_SECONDS / 2:
+        seconds, sittings, turns = SHORT_SECONDS, (8, 12), (12, 16)
+    else:
+        seconds = whole_ticks(max(1.5 * CPU_SECONDS, 2 * turn))
+        sittings, turns = ((6, 8), (4, 6)) if turn < 0.05 else (
+            ((6, 6), (2, 2)) if turn < 0.1 else ((3, 3), (1, 1)))
     timing = {"warm": max(0.003, turn), "seconds": (seconds,) * 2,
-              "sittings": allotted[0], "turns": allotted[1]}
+              "sittings": sittings, "turns": turns}
     return Work(name, title, "tcp", words, ECHOERS, "cpu_us", **{**timing, **more})
 
 
 def works():
     """All of them, the main one first."""
     quick_cells = {(1, 64, 1), (64, 64, 16), (64, 16384, 1), (1000, 64, 1)}
-    yield echo(64, 64, 1, sittings=(8, 16), turns=(8, 10), counted=(True, True))
+    yield echo(64, 64, 1, sittings=(8, 16), turns=(12, 30), counted=(True, True))
     for connections in (1, 64, 1000):
         for size in (64, 1024, 16384, 65536):
             for depth in (1, 16):
                 cell = (connections, size, depth)
                 if cell != (64, 64, 1):
                     is_quick = cell in quick_cells
-                    more = {"sittings": (7, 14)} if is_quick else {}
-                    yield echo(*cell, quick=is_quick, counted=(False, is_quick), **more)
+                    yield echo(*cell, quick=is_quick, counted=(False, is_quick))
     yield from bulk_works()
     yield Work("churn", "connect, accept, one message, close; 64 at a time", "tcp",
                ["--work", "churn", "--connections", 64], ECHOERS, "requests_per_second",

@@ -85,11 +85,11 @@ def ratio_of(entry, base, figure):
     return (over / under if over is not None and under else None), []
 
 
-def with_doubt(ratio, apart):
+def with_doubt(ratio, doubt):
     """A ratio, or between what it is where another run would give another one."""
-    if ratio is None or apart is None or apart <= figures.SETTLED:
+    if ratio is None or doubt is None or doubt <= figures.SETTLED:
         return figures.number(ratio)
-    low, high = (figures.number(ratio * (1 + side * apart / 2 ** 0.5)) for side in (-1, 1))
+    low, high = map(figures.number, figures.span(ratio, doubt))
     return f'<span class="dim">{low} to {high}</span>'
 
 
@@ -125,7 +125,7 @@ def table_of(work):
         halves += [""] * (2 - len(halves))
         shown = figures.number(ratio)
         if work["figure"] == "cpu_us" and name != base:
-            shown = with_doubt(ratio, figures.apart(entry, entries[base], "cpu_us"))
+            shown = with_doubt(ratio, figures.doubt(entry, entries[base], "cpu_us"))
         out.append(f'<tr{mark}><td>{escape(entry["title"])}</td>{cells}'
                    f"<td>{shown}</td><td>{halves[0]}</td><td>{halves[1]}</td>"
                    f"<td>{sittings_of(entry)}</td></tr>")
@@ -194,7 +194,8 @@ afresh, and the sittings of a table are spread over the whole run. Pairs of proc
 rounds, afresh each time. Figures are medians; times are those of all turns; a ratio is the median
 of the ratios of each turn to the same turn of the first contender, so that a machine which is
 slower for a while is slower for both. Where another run would give a ratio of server CPU that is
-more than 5 % away (what drawing the sittings anew tells) only its range is given. The share of user
+more than 5 % away (what drawing the sittings anew tells, and three standard deviations of it) only
+its range is given; time that is left when all works are done goes to those. The share of user
 and system time is sampled by the kernel. System calls are counted by strace, allocations by a
 preloaded counter, each in a pass of its own."""
 
