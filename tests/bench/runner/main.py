@@ -171,7 +171,8 @@ class Run:
                 self.one_sitting(work, work.entries, work.sat)
                 added += 1
         settled = sum(work.seconds_to_settle() == 0 for work in judged)
-        self.say(f"{added} more sittings; {settled} of {len(judged)} works settled")
+        if judged:
+            self.say(f"{added} more sittings; {settled} of {len(judged)} works settled")
 
     def step(self, work, step, last):
         begun = time.monotonic()
