@@ -55,6 +55,15 @@ std::uint64_t wakes_of_posts(const fairway::port_options& options) {
   return sent;
 }
 
+// Echoes to the first client until that ends.
+coroutine<void> echo_to_one(fairway::listener& l) {
+  auto s = co_await l.async_accept();
+  std::array<char, 64> room;
+  while (auto got = co_await s.value().async_read_some(asio::buffer(room))) {
+    (void)co_await fairway::async_write(s.value(), asio::buffer(room, got.value()));
+  }
+}
+
 // How long `run` takes to return, on a port that is looking when `ender` is called.
 template <class Ender>
 steady_clock::duration time_to_return(Ender ender) {
@@ -107,15 +116,7 @@ TEST_CASE("bytes end a look, on both ends of a connection") {
   auto listening = listen(there, endpoint::loopback_v4(0), {});
   const endpoint at = listening.local_endpoint().value();
   constexpr std::size_t rounds = scaled(2000);
-  std::thread server([&] {
-    run(there, [](fairway::listener& l) -> coroutine<void> {
-      auto s = co_await l.async_accept();
-      std::array<char, 64> room;
-      while (auto got = co_await s.value().async_read_some(asio::buffer(room))) {
-        (void)co_await fairway::async_write(s.value(), asio::buffer(room, got.value()));
-      }
-    }(listening));
-  });
+  std::thread server([&] { run(there, echo_to_one(listening)); });
   const auto begun = steady_clock::now();
   std::size_t answered = 0;
   run(here, [](completion_port& port, endpoint to, std::size_t& count) -> coroutine<void> {
@@ -267,13 +268,7 @@ TEST_CASE("requests that are far apart do not keep the port looking") {
     }(own, at));
   });
   const auto before = spent_by_thread();
-  run(port, [](fairway::listener& l) -> coroutine<void> {
-    auto s = co_await l.async_accept();
-    std::array<char, 64> room;
-    while (auto got = co_await s.value().async_read_some(asio::buffer(room))) {
-      (void)co_await fairway::async_write(s.value(), asio::buffer(room, got.value()));
-    }
-  }(listening));
+  run(port, echo_to_one(listening));
   const auto spent = spent_by_thread() - before;
   client.join();
   CHECK(spent < 75ms);  // a whole look a request is more than 100, and none soon 20
