@@ -34,14 +34,15 @@ class poll_window {
     in_vain_ = duration::zero();
     length_ = ++misses_ >= misses_max ? duration::zero() : length_ / 2;
   }
-  // That long, after a window or without one.
+  // That long, after a window or without one. Sleeps that something else ended are one wait.
   void slept(duration time) noexcept {
-    waited_ = std::exchange(looked_, duration::zero()) + time;
+    if (waited_ == duration::max()) waited_ = duration::zero();
+    waited_ += std::exchange(looked_, duration::zero()) + time;
   }
   // What ended the sleep is what looking might have found.
   void woken() noexcept {
-    if (length_ == whole_) return;
-    if (std::exchange(waited_, duration::max()) > short_windows_max * whole_) return;
+    const duration waited = std::exchange(waited_, duration::max());
+    if (length_ == whole_ || waited > short_windows_max * whole_) return;
     if (++short_waits_ < trial_after_) return;
     short_waits_ = 0;
     trial_after_ = std::min(2 * trial_after_, trial_after_max);
@@ -50,6 +51,7 @@ class poll_window {
   }
   void found() noexcept {
     looked_ = in_vain_ = duration::zero();
+    waited_ = duration::max();
     length_ = whole_;
     misses_ = 0;
     short_waits_ = 0;
@@ -69,7 +71,7 @@ class poll_window {
   unsigned misses_ = 0;
   duration in_vain_{};                 // of the window that is not over
   duration looked_{};                  // in vain, before the sleep that follows
-  duration waited_ = duration::max();  // looking and sleeping
+  duration waited_ = duration::max();  // looking and sleeping, since the last that came
   unsigned short_waits_ = 0;           // since the last whole window
   unsigned trial_after_ = trial_after_min;
 };

@@ -26,6 +26,7 @@ void miss_all(poll_window& w) {
   while (w.length() > 0us) {
     w.missed(w.length());
     w.slept(1s);
+    w.woken();
   }
 }
 
@@ -89,6 +90,27 @@ TEST_CASE("what came after a long wait, looking included, is no reason to look")
   CHECK(waits_until_trial(w, 160us) == 1);
   w.missed(w.length());  // 80 us of looking go before the sleep
   CHECK(waits_until_trial(w, 1ms) == 0);
+}
+
+TEST_CASE("sleeps that something else ended are one long wait") {
+  poll_window w{whole};
+  miss_all(w);
+  for (int part = 0; part < 6; ++part) w.slept(30us);
+  w.woken();
+  CHECK(w.length() == 0us);
+  for (int part = 0; part < 5; ++part) w.slept(30us);
+  w.woken();
+  CHECK(w.length() == whole);
+}
+
+TEST_CASE("a find ends the wait before it") {
+  poll_window w{whole};
+  w.slept(1s);
+  w.found();
+  for (int i = 0; i < 4; ++i) w.missed(w.length());
+  w.slept(2us);
+  w.woken();
+  CHECK(w.length() == whole);
 }
 
 TEST_CASE("a window of nothing stays so") {
