@@ -4,10 +4,11 @@
 //   pause.expires_after(100ms);
 //   co_await pause.async_wait();
 //
-// Never early; late by what the kernel and busy handlers add. `expires_after` a time of 16 s and more
-// adds 16 ms to it, at most: it need not read the exact clock then, which costs more than all else of
-// a deadline that is set for each request. `expiry` tells what it is. Waiting allocates nothing: the
-// deadline is an entry in the port's heap. It is not an Asio timer and starts no thread.
+// Never early; late by what the kernel and busy handlers add. `expires_after` a time of 16 s and
+// more adds 16 ms to it, at most: it need not read the exact clock then, which costs more than all
+// else of a deadline that is set for each request. `expiry` tells what it is. Waiting allocates
+// nothing: the deadline is an entry in the port's heap. It is not an Asio timer and starts no
+// thread.
 //
 // Threads: calls on one timer must not overlap; any thread (see initiate.hpp on the cost of a
 // foreign one). Lifetime: destroying a timer that is awaited ends the wait with operation aborted.

@@ -37,7 +37,8 @@ class Bars:
         for side in (ours, theirs):
             if isinstance(side, str):
                 return self.unknown(section, name, text, side, peer)
-        found = figures.ratios(ours, theirs, figure)
+        entries = self.works[work]["contenders"]
+        found = figures.ratios(entries[contender], entries[peer], figure)
         if not found:
             return self.unknown(section, name, text, "no pair of rounds", peer)
         value = figures.median(found)

@@ -23,7 +23,7 @@ def ratios_of(results):
         under = work["contenders"][base]
         for name in others:
             entry = work["contenders"][name]
-            each = figures.ratios(entry["rounds"], under["rounds"], "cpu_us")
+            each = figures.ratios(entry, under, "cpu_us")
             if each:
                 found[work["name"], name] = (figures.median(each),
                                              figures.by_sitting(entry, under, "cpu_us"),

@@ -25,37 +25,43 @@ def column(rounds, figure):
     return [one[figure] for one in rounds if one is not None and one.get(figure) is not None]
 
 
-def ratios(over, under, figure):
-    """One contender to another, each round to the same round of the other."""
-    found = []
-    for one, other in zip(over, under):
-        if one and other and one.get(figure) is not None and other.get(figure):
-            found.append(one[figure] / other[figure])
+def rounds_of_sittings(entry):
+    """The rounds of each sitting by its number; what has no sittings had one."""
+    if "sittings" not in entry:
+        return {0: entry["rounds"]}
+    found, at = {}, 0
+    for sitting in entry["sittings"]:
+        found[sitting["number"]] = entry["rounds"][at:at + sitting["turns"]]
+        at += sitting["turns"]
     return found
 
 
 def grouped(over, under, figure):
-    """One contender to another: the ratios of each sitting. What differs between sittings is what
-    a start of the servers and the minute bring, and what two runs can differ by."""
-    found, at = [], 0
-    for ours, theirs in zip(over.get("sittings", []), under.get("sittings", [])):
-        if ours["turns"] != theirs["turns"]:
-            break
-        end = at + ours["turns"]
-        found.append(ratios(over["rounds"][at:end], under["rounds"][at:end], figure))
-        at = end
-    return found
+    """One contender to another, each round to the same round of the other: the ratios of each
+    sitting of both. What differs between sittings is what a start of the servers and the minute
+    bring, and what two runs can differ by."""
+    found, theirs = [], rounds_of_sittings(under)
+    for number, ours in rounds_of_sittings(over).items():
+        pairs = zip(ours, theirs.get(number, []))
+        found.append([one[figure] / other[figure] for one, other in pairs
+                      if one and other and one.get(figure) is not None and other.get(figure)])
+    return [each for each in found if each]
+
+
+def ratios(over, under, figure):
+    """All of them."""
+    return [one for each in grouped(over, under, figure) for one in each]
 
 
 def by_sitting(over, under, figure):
     """The median ratio of each sitting."""
-    return [median(each) for each in grouped(over, under, figure) if each]
+    return [median(each) for each in grouped(over, under, figure)]
 
 
 def doubt(over, under, figure):
     """By how much of it the median ratio of two runs like this one differs at most: what drawing
     the sittings anew gives (a bootstrap). None: of a single sitting nobody knows."""
-    by = [each for each in grouped(over, under, figure) if each]
+    by = grouped(over, under, figure)
     if len(by) < 2:
         return None
     draw = random.Random(1).choices
@@ -81,16 +87,17 @@ def summary(rounds):
     return {name: median(column(rounds, name)) for name in sorted(names)}
 
 
-def add_sitting(entry, found):
-    """Takes in what the load generator says of one server. Times are those of all turns of the
+def add_sitting(entry, number, found):
+    """Takes in what the load generator says of one server. `number`: the same of all servers that
+    were alive with it, and of no others. Times are those of all turns of the
     sitting; of several sittings the median."""
     # In a turn that another program took there was nothing to measure.
     entry["rounds"] += [one if one["requests"] else None for one in found["rounds"]]
     sittings = entry.setdefault("sittings", [])
-    sittings.append({"turns": len(found["rounds"]),
+    sittings.append({"number": number, "turns": len(found["rounds"]),
                      **{name: value for name, value in found.items()
                         if isinstance(value, (int, float))}})
-    names = set().union(*sittings) - {"errors", "mismatches", "user_share", "turns"}
+    names = set().union(*sittings) - {"errors", "mismatches", "user_share", "number", "turns"}
     entry.update({name: median(column(sittings, name)) for name in names})
     share = median(column(sittings, "user_share"))
     cpu = median(column(entry["rounds"], "cpu_us"))

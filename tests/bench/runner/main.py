@@ -27,7 +27,7 @@ TABLES = {"tcp": plan.SERVERS, "pair": plan.PAIRS, "key_value": plan.KEY_VALUE_S
 
 # After so long every further work gets one round, which takes less than a minute. What is left of
 # it when all works are done goes to the ratios that are not settled.
-SECONDS_MAX = {"smoke": 230, "quick": 255, "full": 40 * 60}
+SECONDS_MAX = {"smoke": 230, "quick": 255, "full": 60 * 60}
 
 
 def parse():
@@ -39,7 +39,7 @@ def parse():
     words.add_argument("--quick", action="store_true",
                        help="within 5 minutes: fewer and shorter rounds")
     words.add_argument("--minutes", type=float, metavar="N",
-                       help="of a run that is not quick (40): longer settles more ratios")
+                       help="of a run that is not quick (60): longer settles more ratios")
     words.add_argument("--smoke", action="store_true",
                        help="every contender once, very short; no figure is judged")
     words.add_argument("--only", metavar="NAME",
@@ -141,6 +141,7 @@ class Run:
         for work in works:
             work.entries = {name: {"title": plan.NAMES[name], "rounds": []}
                             for name in work.contenders}
+            work.groups = work.split()
             work.spent = 0
         steps = []
         for order, work in enumerate(works):
@@ -154,25 +155,31 @@ class Run:
         return [self.found(work) for work in works]
 
     def more_sittings(self, works):
-        """One more for each work with ratios that another run would give otherwise, and again, as
-        far as the time may do to settle them."""
-        judged = [work for work in works
+        """One more for each group with ratios that another run would give otherwise, and again:
+        for as many groups as the time may do to settle, those first that need the least."""
+        judged = [(work, group) for work in works for group in work.groups
                   if work.kind in ("tcp", "key_value") and work.figure == "cpu_us"]
         added = 0
-        while not self.shortened:
-            lacking = sorted((work.seconds_to_settle(), order) for order, work in enumerate(judged))
-            hopeful = [judged[order] for seconds, order in lacking
-                       if 0 < seconds < self.seconds_left()]
+        while not self.late():
+            lacking = sorted((work.seconds_to_settle(group), order)
+                             for order, (work, group) in enumerate(judged))
+            hopeful, needed = [], 0
+            for seconds, order in lacking:
+                needed += seconds
+                if seconds > 0 and needed < self.seconds_left():
+                    hopeful.append(judged[order])
             if not hopeful:
                 break
-            for work in hopeful:
+            for work, group in hopeful:
                 if self.late():
                     break
-                self.one_sitting(work, work.entries, work.sat)
+                self.one_sitting(work, work.entries, group)
                 added += 1
-        settled = sum(work.seconds_to_settle() == 0 for work in judged)
-        if judged:
-            self.say(f"{added} more sittings; {settled} of {len(judged)} works settled")
+        found = [figures.is_settled(work.entries[name], work.entries[group.names[0]], "cpu_us")
+                 for work, group in judged for name in group.names[1:]
+                 if work.entries[name]["rounds"]]
+        if found:
+            self.say(f"{added} more sittings; {sum(found)} of {len(found)} ratios settled")
 
     def step(self, work, step, last):
         begun = time.monotonic()
@@ -181,7 +188,7 @@ class Run:
         elif work.kind == "pair":
             self.rounds(work, work.entries)
         else:
-            self.one_sitting(work, work.entries, step)
+            self.all_groups(work, work.entries, step)
         if last and work.kind != "micro":
             self.counts(work, work.entries)
         work.spent += time.monotonic() - begun
@@ -200,24 +207,35 @@ class Run:
                 "lower_is_better": work.lower_is_better(), "seconds": round(work.spent, 1),
                 "words": " ".join(str(word) for word in work.words), "contenders": work.entries}
 
-    def one_sitting(self, work, entries, number):
-        """Servers: all of a sitting are alive at once and take turns."""
-        _, turns = self.times(work)
-        if number > 0 and self.late():
+    def all_groups(self, work, entries, step):
+        """A sitting of each group."""
+        if step > 0 and self.late():
             if not self.shortened:
                 self.say("fewer sittings from here on: the time of this run is up")
             self.shortened = True
             return
-        here = [name for name in work.contenders if "why" not in entries[name]]
-        if number % 2 == 1:
+        for group in work.groups:
+            self.one_sitting(work, entries, group)
+
+    def one_sitting(self, work, entries, group):
+        """Servers: all of a sitting are alive at once and take turns."""
+        here = [name for name in group.names if "why" not in entries[name]]
+        if not here:
+            return
+        # The first, with which the others are compared, has one at each side.
+        here[:2] = reversed(here[:2])
+        if group.sat % 2 == 1:
             here.reverse()
         begun = time.monotonic()
-        for group in [[name] for name in here] if work.alone else [here]:
-            self.sitting(work, entries, group, turns)
+        # Who is alone is compared with who is alone in its turn.
+        number = group.sat if work.alone else work.sat
+        self.sitting(work, entries, here, number)
+        group.sat += 1
         work.sat += 1
-        work.sitting_seconds += time.monotonic() - begun
+        group.seconds += time.monotonic() - begun
 
-    def sitting(self, work, entries, here, turns):
+    def sitting(self, work, entries, here, number):
+        _, turns = self.times(work)
         with contextlib.ExitStack() as stack:
             servers = {}
             for name in here:
@@ -240,7 +258,7 @@ class Run:
                 return
         for name, one in zip(servers, found):
             try:
-                figures.add_sitting(entries[name], processes.check(one))
+                figures.add_sitting(entries[name], number, processes.check(one))
             except processes.Failed as error:
                 self.give_up(work, name, entries[name], error)
 

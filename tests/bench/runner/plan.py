@@ -1,6 +1,5 @@
 """What is measured, and who is in it."""
 
-import math
 from dataclasses import dataclass, field
 
 import figures
@@ -69,10 +68,20 @@ NAMES = {}
 for family in (SERVERS, WINE_SERVERS, KEY_VALUE_SERVERS, PAIRS, LOOPS, FRAMES):
     NAMES.update({name: title for name, (title, _) in family.items()})
 
-# A turn of a work that is judged by the server's CPU; see whole_ticks(). Where a server comes to
-# rest soon, and nothing has to be brought back into its caches, a short one: the machine is another
-# one half a second later, and all of a table should have had their turn by then.
-CPU_SECONDS, SHORT_SECONDS = 0.04, 0.01
+# A turn of a work that is judged by the server's CPU. Short, since the machine is another one half
+# a second later; but nothing should have to be brought back into the server's caches meanwhile.
+SHORT_SECONDS = 0.01
+# So many are alive with the first one, that nobody's turn is far from its own: of two turns of 10
+# to 30 ms that are neighbours the ratios scatter by 5 to 8 %, of those nine turns apart by 11.
+GROUP = 3
+
+
+@dataclass
+class Group:
+    """The contenders of a work that are alive at once."""
+    names: list                     # the first is the one compared with
+    sat: int = 0                    # sittings so far, and what they took
+    seconds: float = 0
 
 
 @dataclass
@@ -94,11 +103,12 @@ class Work:
     quick: bool = True              # is in a quick run
     counted: tuple = (False, False) # with passes that count system calls and allocations
     alone: bool = False             # one server at a time
+    together: bool = True           # all at once, in a single group
     smoke: list = field(default_factory=list)  # replaces some words in a smoke
     entries: dict = field(default_factory=dict)  # what a run has found: contender -> figures
+    groups: list = field(default_factory=list)
+    sat: int = 0                    # sittings of all of them so far
     spent: float = 0                # seconds that it took
-    sat: int = 0                    # sittings of servers so far, and what they took
-    sitting_seconds: float = 0
 
     def lower_is_better(self):
         return not self.figure.endswith("per_second")
@@ -106,21 +116,29 @@ class Work:
     def word(self, name, otherwise):
         return self.words[self.words.index(name) + 1] if name in self.words else otherwise
 
-    def seconds_to_settle(self):
-        """What more sittings would take until every ratio is settled, roughly: the doubt goes with
-        the square root of their number. Zero: it is done, or nobody can tell."""
-        base = self.entries[self.contenders[0]]
-        doubts = [figures.doubt(self.entries[name], base, self.figure)
-                  for name in self.contenders[1:]]
+    def split(self):
+        """Into groups, each with the first one."""
+        if self.alone:
+            return [Group([name]) for name in self.contenders]
+        if self.together:
+            return [Group(list(self.contenders))]
+        first, *others = self.contenders
+        return [Group([first, *others[at:at + GROUP]]) for at in range(0, len(others), GROUP)]
+
+    def seconds_to_settle(self, group):
+        """What more sittings would take until each of its ratios is settled, roughly: the doubt
+        goes with the square root of their number. Zero: it is done, or nobody can tell."""
+        base = self.entries[group.names[0]]
+        doubts = [figures.doubt(self.entries[name], base, self.figure) for name in group.names[1:]]
         most = max((by for by in doubts if by is not None), default=0)
         if most <= figures.SETTLED:
             return 0
-        return self.sitting_seconds * ((most / figures.SETTLED) ** 2 - 1)
+        return group.seconds * ((most / figures.SETTLED) ** 2 - 1)
 
     def estimate(self, full):
         """Seconds, roughly."""
         each = self.sittings[full] * self.turns[full]
-        names = len(self.contenders)
+        names = sum(len(group.names) for group in self.split())
         if self.kind == "micro":
             return each * names * self.seconds[full] * 1.6 + 1
         if self.kind == "pair":
@@ -139,38 +157,28 @@ class Work:
         return turns + self.sittings[full] * names * (start + connections * 150e-6) + counts
 
 
-def whole_ticks(seconds):
-    """The kernel brings the clock of a process that runs on another processor up to date at its
-    ticks alone, 1 to 10 ms apart. The load generator reads it while the server sleeps; of one that
-    does not in time a turn's CPU time is wrong by up to a tick. A turn of many whole ticks (20 ms
-    are whole ones at 100, 250, 300 and 1,000 Hz) is wrong the least: of a server that is always
-    busy both ends are late by the same."""
-    return 0.02 * math.ceil(round(seconds / 0.02, 6))
-
-
 def echo(connections, size, depth, **more):
     """An echo work; all are judged by the server's CPU."""
     name = f"echo_{size}x{connections}x{depth}"
     many = "connections" if connections > 1 else "connection"
     title = f"echo, {size} B, {connections} {many}, depth {depth}"
     words = ["--connections", connections, "--size", size, "--depth", depth]
-    # Every connection has had its turn before it counts, and twice while it does.
+    # Every connection has had its turn before it counts, and again while it does. The larger the
+    # sooner a ratio of one sitting says all that it can: what it costs to bring back the memory of
+    # a thousand connections differs from start to start.
     turn = connections * (10e-6 + size * depth / 1e9)
-    if turn < SHORT_SECONDS / 2:
-        seconds, sittings, turns = SHORT_SECONDS, (8, 12), (12, 16)
-    else:
-        seconds = whole_ticks(max(1.5 * CPU_SECONDS, 2 * turn))
-        sittings, turns = ((6, 8), (4, 6)) if turn < 0.05 else (
-            ((6, 6), (2, 2)) if turn < 0.1 else ((3, 3), (1, 1)))
-    timing = {"warm": max(0.003, turn), "seconds": (seconds,) * 2,
-              "sittings": sittings, "turns": turns}
+    sittings, turns = (((8, 12), (12, 16)) if turn < SHORT_SECONDS / 2 else
+                       ((6, 8), (6, 6)) if turn < 0.05 else
+                       ((4, 4), (2, 2)) if turn < 0.1 else ((2, 2), (1, 1)))
+    timing = {"warm": max(0.003, turn), "seconds": (max(SHORT_SECONDS, 2 * turn),) * 2,
+              "sittings": sittings, "turns": turns, "together": turn > 0.1}
     return Work(name, title, "tcp", words, ECHOERS, "cpu_us", **{**timing, **more})
 
 
 def works():
     """All of them, the main one first."""
     quick_cells = {(1, 64, 1), (64, 64, 16), (64, 16384, 1), (1000, 64, 1)}
-    yield echo(64, 64, 1, sittings=(8, 16), turns=(12, 30), counted=(True, True))
+    yield echo(64, 64, 1, sittings=(8, 16), turns=(12, 30), counted=(True, True), together=True)
     for connections in (1, 64, 1000):
         for size in (64, 1024, 16384, 65536):
             for depth in (1, 16):
@@ -194,7 +202,8 @@ def works():
 def bulk_works():
     yield Work("messages", "64 B messages one way to the server, 64 connections", "tcp",
                ["--work", "sink", "--size", 64, "--connections", 64], READERS, "cpu_us",
-               server="sink", sittings=(8, 12), turns=(3, 5), seconds=(CPU_SECONDS,) * 2)
+               server="sink", sittings=(8, 12), turns=(6, 10), seconds=(0.02,) * 2,
+               together=False)
     for name, title in (("sink", "bulk to the server"), ("source", "bulk from the server")):
         yield Work(name, f"{title}, 64 KiB pieces, 4 connections", "tcp",
                    ["--work", name, "--size", 65536, "--connections", 4], READERS,
@@ -250,7 +259,7 @@ def other_works():
                        f"Redis protocol, {work}, 50 clients, depth {depth}", "key_value",
                        ["--work", f"redis_{work}", "--connections", 50, "--depth", depth],
                        list(KEY_VALUE_SERVERS), "cpu_us", quick=work != "ping",
-                       sittings=(12, 12), turns=(5, 8), seconds=(CPU_SECONDS,) * 2)
+                       sittings=(12, 12), turns=(12, 20), seconds=(SHORT_SECONDS,) * 2)
     for connections in (1, 64):
         yield Work(f"wine_{connections}",
                    f"echo, 64 B, connections: {connections}, server under Wine", "wine",

@@ -75,7 +75,7 @@ def chart_of(work):
 
 def ratio_of(entry, base, figure):
     """To the first contender, and the middle halves where there are rounds to compare."""
-    found = figures.ratios(entry["rounds"], base["rounds"], figure)
+    found = figures.ratios(entry, base, figure)
     if found:
         halves = [figures.quartiles(found)]
         sittings = figures.by_sitting(entry, base, figure)
@@ -188,8 +188,9 @@ def machine_table(results):
 METHOD = """One load generator, on one core, drives the servers, which are on the other one; it
 compares every byte and reads the server's CPU clock and its own at both ends of the measured time
 (the server's while it sleeps, since the kernel brings the clock of one that runs up to date at its
-ticks alone, some milliseconds apart). All servers of a table are alive at once and take turns (A B C,
-C B A, ...); whose turn it is not sleeps. That is a sitting; for the next one servers are started
+ticks alone, some milliseconds apart). Servers that are alive at once take turns (A B C, C B A, ...):
+all of a table, or the first contender and three more, so that no turn is far from its own; whose
+turn it is not sleeps. That is a sitting; for the next one servers are started
 afresh, and the sittings of a table are spread over the whole run. Pairs of processes take turns in
 rounds, afresh each time. Figures are medians; times are those of all turns; a ratio is the median
 of the ratios of each turn to the same turn of the first contender, so that a machine which is
