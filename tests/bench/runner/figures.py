@@ -60,13 +60,15 @@ def by_sitting(over, under, figure):
 
 def doubt(over, under, figure):
     """By how much of it the median ratio of two runs like this one differs at most: what drawing
-    the sittings anew gives (a bootstrap). None: of a single sitting nobody knows."""
+    the sittings anew gives (a bootstrap), and more where they are few, which may be alike by
+    chance (about what Student's t asks for). None: of a single sitting nobody knows."""
     by = grouped(over, under, figure)
     if len(by) < 2:
         return None
     draw = random.Random(1).choices
     medians = [median([one for each in draw(by, k=len(by)) for one in each]) for _ in range(200)]
-    return SURE * 2 ** 0.5 * statistics.stdev(medians) / median(medians)
+    few = 1 + 8 / (len(by) - 1) ** 1.5
+    return few * SURE * 2 ** 0.5 * statistics.stdev(medians) / median(medians)
 
 
 def span(ratio, doubt_of_it):
