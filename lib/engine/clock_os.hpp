@@ -1,4 +1,4 @@
-// A reading of the steady clock that costs next to nothing and may be ahead.
+// A reading of the steady clock that costs next to nothing and may be old.
 #pragma once
 
 #include <fairway/engine/clock.hpp>
@@ -7,10 +7,10 @@
 
 namespace fairway::detail {
 
-// Above the longest tick of the systems that have such a clock (10 ms, a hundred a second).
-inline constexpr std::chrono::milliseconds ahead_max{16};
+// Never later than std::chrono::steady_clock::now(), and behind it by less than `recent_lag`.
+port_clock::time_point recent_time() noexcept;
 
-// Never earlier than std::chrono::steady_clock::now(), and ahead of it by `ahead_max` at most.
-port_clock::time_point near_future() noexcept;
+// Above the longest tick of the systems that have such a clock (10 ms, a hundred a second).
+inline constexpr std::chrono::milliseconds recent_lag{16};
 
 }  // namespace fairway::detail

@@ -100,27 +100,20 @@ class port_core : public owner_side {
   }
   port_statistics statistics() const noexcept;
   time_point now() const noexcept;  // the port's clock
-  // `now() + time`, or never when that is beyond what the clock can tell. Of a long time a
-  // thousandth more, at most: a server sets one for each request, and the clock costs more than
-  // all else of it.
+  // `now() + time`, or never when that is beyond what the clock can tell.
   time_point after(duration time) const noexcept {
-    const time_point start = time < long_time || manual_time() ? now() : near_future();
+    const time_point start = now();
     return time > time_point::max() - start ? time_point::max() : start + time;
   }
   // Whether a time on the port's clock has come; cheap when it is far away, or was seen to come.
-  // Inside a run one that was far away when the clock was last read has not: should it have come
-  // meanwhile, the look that follows the handler finds it.
   bool has_come(time_point when) noexcept {
     if (manual_time()) return when <= now();
     if (when <= read_at_) return true;
-    if (when > read_at_ + far_away && running_here()) return false;
-    if (when > near_future()) return false;
+    if (when > recent_time() + recent_lag) return false;
     read_at_ = now();
     return when <= read_at_;
   }
   bool manual_time() const noexcept { return options_.clock != nullptr; }
-  static constexpr std::chrono::seconds far_away{1};
-  static constexpr duration long_time = 1000 * ahead_max;
 
   // The handler that runs now is worth so many more in the budget of a turn.
   void look_sooner(unsigned handlers) noexcept { handlers_since_look_ += handlers; }

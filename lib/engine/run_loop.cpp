@@ -157,11 +157,9 @@ std::size_t port_core::loop(std::size_t handlers_max, time_point until, patience
     }
     if (ready.empty()) {
       if (looked && how == patience::poll) {
-        // What other threads posted while handlers ran is ready as well, and so is a timer that
-        // one of them set to a time that is over.
+        // What other threads posted while handlers ran is ready as well.
         perform_hops();
         accept_posts();
-        fire_deadlines();
         if (!ready.empty()) continue;
         if (out_of_work()) stop();
         break;

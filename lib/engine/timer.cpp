@@ -49,10 +49,6 @@ struct timer_state : io_object {
 
 io_object* make_timer(completion_port& port) { return new timer_state{core_of(port)}; }
 
-port_clock::time_point time_after(completion_port& port, port_clock::duration time) noexcept {
-  return core_of(port).after(time);
-}
-
 void timer_is_awaited(io_object& object) noexcept {
   static_cast<timer_state&>(object).awaited = true;
 }

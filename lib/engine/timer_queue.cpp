@@ -9,10 +9,25 @@ namespace {
 constexpr std::size_t arity = 4;
 }
 
-void timer_queue::enter(io_op& op, time_point when) {
-  const bool is_new = op.deadline.index == not_in_heap;
-  if (is_new) heap_.push_back({when, &op});  // may throw: nothing has changed yet
-  sift_up(is_new ? heap_.size() - 1 : op.deadline.index, {when, &op});
+void timer_queue::arm(io_op& op, time_point when) {
+  deadline_node& node = op.deadline;
+  if (node.index == not_in_heap) {
+    heap_.push_back({when, &op});  // may throw: nothing has changed yet
+    node.when = when;
+    sift_up(heap_.size() - 1, {when, &op});
+  } else {
+    node.when = when;
+    if (when < heap_[node.index].when) sift_up(node.index, {when, &op});
+  }
+  if (!node.armed) ++armed_;
+  node.armed = true;
+}
+
+void timer_queue::disarm(io_op& op) noexcept {
+  if (!op.deadline.armed) return;
+  op.deadline.armed = false;
+  assert(armed_ > 0);
+  --armed_;
 }
 
 void timer_queue::remove(io_op& op) noexcept {

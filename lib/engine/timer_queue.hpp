@@ -8,7 +8,6 @@
 
 #include "engine/operation.hpp"
 
-#include <cassert>
 #include <cstddef>
 #include <vector>
 
@@ -17,20 +16,9 @@ namespace fairway::detail {
 class timer_queue {
  public:
   // Makes `op.deadline` due at `when`. May allocate when the heap has never been this large.
-  void arm(io_op& op, time_point when) {
-    deadline_node& node = op.deadline;
-    if (node.index == not_in_heap || when < heap_[node.index].when) enter(op, when);
-    node.when = when;
-    if (!node.armed) ++armed_;
-    node.armed = true;
-  }
+  void arm(io_op& op, time_point when);
   // Forgets the deadline; the entry may stay in the heap until its time or `remove`.
-  void disarm(io_op& op) noexcept {
-    if (!op.deadline.armed) return;
-    op.deadline.armed = false;
-    assert(armed_ > 0);
-    --armed_;
-  }
+  void disarm(io_op& op) noexcept;
   // As disarm, and the heap no longer refers to the operation.
   void remove(io_op& op) noexcept;
 
@@ -48,8 +36,6 @@ class timer_queue {
     time_point when;
     io_op* op;
   };
-  // Into the heap, or up in it.
-  void enter(io_op& op, time_point when);
   void put(std::size_t index, entry e) noexcept;
   void sift_up(std::size_t index, entry e) noexcept;
   void sift_down(std::size_t index, entry e) noexcept;

@@ -4,11 +4,8 @@
 //   pause.expires_after(100ms);
 //   co_await pause.async_wait();
 //
-// Never early; late by what the kernel and busy handlers add. `expires_after` a time of 16 s and
-// more adds 16 ms to it, at most: it need not read the exact clock then, which costs more than all
-// else of a deadline that is set for each request. `expiry` tells what it is. Waiting allocates
-// nothing: the deadline is an entry in the port's heap. It is not an Asio timer and starts no
-// thread.
+// Never early; late by what the kernel and busy handlers add. Waiting allocates nothing: the
+// deadline is an entry in the port's heap. It is not an Asio timer and starts no thread.
 //
 // Threads: calls on one timer must not overlap; any thread (see initiate.hpp on the cost of a
 // foreign one). Lifetime: destroying a timer that is awaited ends the wait with operation aborted.
@@ -28,7 +25,6 @@ namespace fairway {
 namespace detail {
 
 io_object* make_timer(completion_port& port);
-port_clock::time_point time_after(completion_port& port, port_clock::duration time) noexcept;
 void cancel_timer(io_object* object);             // null: nothing
 void timer_is_awaited(io_object& object) noexcept;  // cancelling it has something to do
 
@@ -70,7 +66,10 @@ class timer {
     expiry_ = when;
   }
   // A time beyond what the clock can tell means never.
-  void expires_after(duration after) { expires_at(detail::time_after(*port_, after)); }
+  void expires_after(duration after) {
+    const time_point now = port_->now();
+    expires_at(after > time_point::max() - now ? time_point::max() : now + after);
+  }
   time_point expiry() const noexcept { return expiry_; }
 
   // Completes when the deadline has passed; at once, through the port's queue, when it already has.

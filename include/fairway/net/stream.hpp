@@ -43,8 +43,7 @@ enum class shutdown_kind { receive, send, both };
 enum class wait_kind { read, write, error };
 
 // How long one operation may take; zero means no limit. Measured on the port's clock from the start
-// of each operation; of 16 s and more up to 16 ms longer, as of a timer. Connected streams begin
-// without limits.
+// of each operation. Connected streams begin without limits.
 struct timeouts {
   port_clock::duration read{};   // read_some, receive
   port_clock::duration write{};  // write_some

@@ -158,11 +158,13 @@ class Run:
         """One more for each group with ratios that another run would give otherwise, and again:
         for as many groups as the time may do to settle, those first that need the least."""
         judged = [(work, group) for work in works for group in work.groups
-                  if work.kind in ("tcp", "key_value") and work.figure == "cpu_us"]
+                  if work.kind in ("tcp", "key_value") and work.figure == "cpu_us"
+                  and "why" not in work.entries[group.names[0]]]
         added = 0
         while not self.late():
             lacking = sorted((work.seconds_to_settle(group), order)
-                             for order, (work, group) in enumerate(judged))
+                             for order, (work, group) in enumerate(judged)
+                             if any("why" not in work.entries[name] for name in group.names[1:]))
             hopeful, needed = [], 0
             for seconds, order in lacking:
                 needed += seconds
@@ -229,12 +231,12 @@ class Run:
         begun = time.monotonic()
         # Who is alone is compared with who is alone in its turn.
         number = group.sat if work.alone else work.sat
-        self.sitting(work, entries, here, number)
+        self.sitting(work, entries, group, here, number)
         group.sat += 1
         work.sat += 1
         group.seconds += time.monotonic() - begun
 
-    def sitting(self, work, entries, here, number):
+    def sitting(self, work, entries, group, here, number):
         _, turns = self.times(work)
         with contextlib.ExitStack() as stack:
             servers = {}
@@ -253,7 +255,9 @@ class Run:
                     self.timing(work), 120 + 2 * work.estimate(self.index),
                     poll=work.kind != "wine")
             except (processes.NotBuilt, processes.Failed) as error:
-                for name in servers:
+                # Should it be the first one's fault, the other groups fail as well.
+                others = [name for name in servers if name != group.names[0]]
+                for name in others if len(work.groups) > 1 and others else servers:
                     self.give_up(work, name, entries[name], error)
                 return
         for name, one in zip(servers, found):

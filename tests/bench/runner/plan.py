@@ -123,6 +123,8 @@ class Work:
         if self.together:
             return [Group(list(self.contenders))]
         first, *others = self.contenders
+        if not others:
+            return [Group([first])]
         return [Group([first, *others[at:at + GROUP]]) for at in range(0, len(others), GROUP)]
 
     def seconds_to_settle(self, group):

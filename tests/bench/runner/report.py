@@ -81,6 +81,8 @@ def ratio_of(entry, base, figure):
         sittings = figures.by_sitting(entry, base, figure)
         halves += [figures.quartiles(sittings)] if len(sittings) > 1 else []
         return figures.median(found), [f"{low:.2f} to {high:.2f}" for low, high in halves]
+    if figures.column(entry["rounds"], figure):
+        return None, []  # they were never alive together
     over, under = figures.of_entry(entry, figure), figures.of_entry(base, figure)
     return (over / under if over is not None and under else None), []
 
