@@ -22,7 +22,7 @@ constexpr const char* help =
     "  --size BYTES        of a message (64)\n"
     "  --connections N     to each server (1)\n"
     "  --depth N           messages in flight on each (1)\n"
-    "  --turns N           of each server (1)\n"
+    "  --turns N           of each server (1); of several there is one before that does not count\n"
     "  --seconds S         measured in each turn (1); --warm S before that (0.1)\n"
     "  --count N           echo: requests to measure instead of a time\n"
     "  --poll 1            never sleep while measuring; needs a processor of its own\n"
@@ -143,12 +143,17 @@ void take_turns(const bench::plan& p, std::vector<bench::outcome>& found) {
   for (std::size_t i = 0; i < found.size(); ++i) {
     all.push_back(std::make_unique<Work>(p, p.servers[i], found[i]));
   }
-  for (std::size_t turn = 0; turn < p.turns; ++turn) {
+  const auto each = [&](bool backwards) {
     for (std::size_t i = 0; i < all.size(); ++i) {
-      const std::size_t whose = turn % 2 == 0 ? i : all.size() - 1 - i;
+      const std::size_t whose = backwards ? all.size() - 1 - i : i;
       if (found[whose].errors == 0) all[whose]->turn();
     }
+  };
+  if (p.count == 0 && p.turns > 1) {  // what a server does once, for its first requests
+    each(true);
+    for (bench::outcome& one : found) one.forget();
   }
+  for (std::size_t turn = 0; turn < p.turns; ++turn) each(turn % 2 == 1);
   for (std::size_t i = 0; i < all.size(); ++i) {
     if (found[i].errors == 0) all[i]->finish();
   }

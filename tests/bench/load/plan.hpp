@@ -59,6 +59,10 @@ struct outcome {
   void fail(const std::string& what) {
     if (++errors == 1) first_error = what;
   }
+  void forget() {
+    slices.clear();
+    times = {};
+  }
 };
 
 // An endless stream of bytes that repeats, with at least 64 KiB to look at from every place.

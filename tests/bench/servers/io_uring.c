@@ -197,6 +197,7 @@ static void make_buffers(void) {
   about.ring_entries = buffers;
   about.bgid = group;
   io_uring_buf_ring_init(lent);
+  memset(memory, 0, buffers * buffer_bytes);  // as of a server that has run for a while
   if (io_uring_register_buf_ring(&ring, &about, 0) != 0) bench_give_up("buffer ring");
   for (int i = 0; i < buffers; ++i) give_back(i);
 }
