@@ -189,18 +189,19 @@ def machine_table(results):
 
 METHOD = """One load generator, on one core, drives the servers, which are on the other one; it
 compares every byte and reads the server's CPU clock and its own at both ends of the measured time
-(the server's while it sleeps, since the kernel brings the clock of one that runs up to date at its
-ticks alone, some milliseconds apart). Servers that are alive at once take turns (A B C, C B A, ...):
-all of a table, or the first contender and three more, so that no turn is far from its own; whose
-turn it is not sleeps. That is a sitting; for the next one servers are started
-afresh, and the sittings of a table are spread over the whole run. Pairs of processes take turns in
-rounds, afresh each time. Figures are medians; times are those of all turns; a ratio is the median
-of the ratios of each turn to the same turn of the first contender, so that a machine which is
-slower for a while is slower for both. Where another run would give a ratio of server CPU that is
-more than 5 % away (what drawing the sittings anew tells, and three standard deviations of it) only
-its range is given; time that is left when all works are done goes to those. The share of user
-and system time is sampled by the kernel. System calls are counted by strace, allocations by a
-preloaded counter, each in a pass of its own."""
+(the server's while it sleeps, since the kernel brings the clock of one that runs up to date at
+its ticks alone, some milliseconds apart). Servers that are alive at once take turns (A B C, C B
+A, ...): all of a table, or the first contender and three more, so that no turn is far from its
+own; whose turn it is not sleeps, and the first turn of a server does not count. That is a
+sitting; for the next one servers are started afresh, and the sittings of a table are spread over
+the whole run. Pairs of processes take turns in rounds, afresh each time. Figures are medians;
+times are those of all turns; a ratio is the median of the ratios of each turn to the same turn of
+the first contender, so that a machine which is slower for a while is slower for both. Where
+another run would give a ratio of server CPU that is more than 5 % away (what drawing the sittings
+anew tells, and three standard deviations of it) only its range is given; time that is left when
+all works are done goes to those. The share of user and system time is sampled by the kernel.
+System calls are counted by strace, allocations by a preloaded counter, each in a pass of its
+own."""
 
 
 def write(results, folder):
