@@ -166,12 +166,12 @@ def echo(connections, size, depth, **more):
     title = f"echo, {size} B, {connections} {many}, depth {depth}"
     words = ["--connections", connections, "--size", size, "--depth", depth]
     # Every connection has had its turn before it counts, and again while it does. How contenders
-    # compare differs by 3 to 15 % from start to start, by 3 to 10 % from turn to turn: few turns of
-    # many starts tell the most in a given time, unless starting takes longer.
+    # compare differs from start to start too, but two turns of many starts settle no more ratios
+    # in a given time than these.
     turn = connections * (10e-6 + size * depth / 1e9)
-    sittings, turns = (((30, 60), (2, 2)) if turn < SHORT_SECONDS / 2 else
-                       ((20, 30), (2, 2)) if turn < 0.02 else
-                       ((10, 20), (2, 2)) if turn < 0.1 else ((2, 2), (1, 1)))
+    sittings, turns = (((8, 12), (12, 16)) if turn < SHORT_SECONDS / 2 else
+                       ((6, 8), (6, 6)) if turn < 0.05 else
+                       ((4, 4), (2, 2)) if turn < 0.1 else ((2, 2), (1, 1)))
     timing = {"warm": max(0.003, turn), "seconds": (max(SHORT_SECONDS, 2 * turn),) * 2,
               "sittings": sittings, "turns": turns, "together": turn > 0.1}
     return Work(name, title, "tcp", words, ECHOERS, "cpu_us", **{**timing, **more})
@@ -180,7 +180,7 @@ def echo(connections, size, depth, **more):
 def works():
     """All of them, the main one first."""
     quick_cells = {(1, 64, 1), (64, 64, 16), (64, 16384, 1), (1000, 64, 1)}
-    yield echo(64, 64, 1, sittings=(30, 60), turns=(3, 6), counted=(True, True), together=True)
+    yield echo(64, 64, 1, sittings=(8, 16), turns=(12, 30), counted=(True, True), together=True)
     for connections in (1, 64, 1000):
         for size in (64, 1024, 16384, 65536):
             for depth in (1, 16):
@@ -204,7 +204,7 @@ def works():
 def bulk_works():
     yield Work("messages", "64 B messages one way to the server, 64 connections", "tcp",
                ["--work", "sink", "--size", 64, "--connections", 64], READERS, "cpu_us",
-               server="sink", sittings=(20, 60), turns=(2, 2), seconds=(0.02,) * 2,
+               server="sink", sittings=(8, 12), turns=(6, 10), seconds=(0.02,) * 2,
                together=False)
     for name, title in (("sink", "bulk to the server"), ("source", "bulk from the server")):
         yield Work(name, f"{title}, 64 KiB pieces, 4 connections", "tcp",
@@ -261,7 +261,7 @@ def other_works():
                        f"Redis protocol, {work}, 50 clients, depth {depth}", "key_value",
                        ["--work", f"redis_{work}", "--connections", 50, "--depth", depth],
                        list(KEY_VALUE_SERVERS), "cpu_us", quick=work != "ping",
-                       sittings=(30, 60), turns=(2, 2), seconds=(SHORT_SECONDS,) * 2)
+                       sittings=(12, 12), turns=(12, 20), seconds=(SHORT_SECONDS,) * 2)
     for connections in (1, 64):
         yield Work(f"wine_{connections}",
                    f"echo, 64 B, connections: {connections}, server under Wine", "wine",
