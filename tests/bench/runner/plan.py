@@ -71,8 +71,8 @@ for family in (SERVERS, WINE_SERVERS, KEY_VALUE_SERVERS, PAIRS, LOOPS, FRAMES):
 # A turn of a work that is judged by the server's CPU. Short, since the machine is another one half
 # a second later; but nothing should have to be brought back into the server's caches meanwhile.
 SHORT_SECONDS = 0.01
-# So many are alive with the first one, that nobody's turn is far from its own: of two turns of 10
-# to 30 ms that are neighbours the ratios scatter by 5 to 8 %, of those nine turns apart by 11.
+# So many are alive with the first one, that nobody's turn is far from its own: ratios of turns that
+# follow each other scatter less than those of turns nine places apart, by a third and more.
 GROUP = 3
 
 
