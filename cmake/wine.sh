@@ -8,7 +8,8 @@ set -eu
 WINEPREFIX=$1
 shift
 export WINEPREFIX
-export WINEDEBUG=-all
+# Silent, but for why it cannot map what every program needs.
+export WINEDEBUG=-all,err+virtual
 # No crash dialogue, and no offer to download what no test uses.
 export WINEDLLOVERRIDES='winedbg.exe=d;mscoree=d;mshtml=d'
 unset DISPLAY || true
@@ -22,11 +23,20 @@ if [ -z "$wine" ]; then
   exit 127
 fi
 
+# Linux puts the heap anywhere within a gigabyte. Once in some 8,000 starts that is on the one page
+# that must be at 0x7ffe0000, and Wine gives up. Where a container forbids to fix the addresses
+# (personality(2)), it goes on as it is.
+if setarch -R true 2>/dev/null; then
+  fixed='setarch -R'
+else
+  fixed=
+fi
+
 # Nothing that stays may hold the caller's pipe: whoever reads it would wait for a minute. Wine's
 # own processes inherit the output of the program that starts them, so a throw-away one does, here.
 start_server() {
   wineserver -p60 || true
-  "$wine" wineboot.exe "$@"
+  $fixed "$wine" wineboot.exe "$@"
 }
 
 mkdir -p "$WINEPREFIX"
@@ -44,4 +54,4 @@ if [ ! -f "$WINEPREFIX/ready" ]; then
   exit 127
 fi
 [ $# -gt 0 ] || exit 0
-exec "$wine" "$@"
+exec $fixed "$wine" "$@"
