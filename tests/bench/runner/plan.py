@@ -82,6 +82,7 @@ class Group:
     names: list                     # the first is the one compared with
     sat: int = 0                    # sittings so far, and what they took
     seconds: float = 0
+    judged: tuple = (0, 0)          # after so many, and what it lacked then
 
 
 @dataclass
@@ -130,12 +131,14 @@ class Work:
     def seconds_to_settle(self, group):
         """What more sittings would take until each of its ratios is settled, roughly: the doubt
         goes with the square root of their number. Zero: it is done, or nobody can tell."""
+        if group.judged[0] == group.sat:
+            return group.judged[1]
         base = self.entries[group.names[0]]
         doubts = [figures.doubt(self.entries[name], base, self.figure) for name in group.names[1:]]
         most = max((by for by in doubts if by is not None), default=0)
-        if most <= figures.SETTLED:
-            return 0
-        return group.seconds * ((most / figures.SETTLED) ** 2 - 1)
+        lacks = group.seconds * ((most / figures.SETTLED) ** 2 - 1)
+        group.judged = group.sat, max(lacks, 0)
+        return group.judged[1]
 
     def estimate(self, full):
         """Seconds, roughly."""
@@ -169,8 +172,9 @@ def echo(connections, size, depth, **more):
     # compare differs from start to start too, but two turns of many starts settle no more ratios
     # in a given time than these.
     turn = connections * (10e-6 + size * depth / 1e9)
-    sittings, turns = (((8, 12), (12, 16)) if turn < SHORT_SECONDS / 2 else
-                       ((6, 8), (6, 6)) if turn < 0.05 else
+    # in a given time than these. Works that need more get them when all have had theirs.
+    sittings, turns = (((8, 8), (12, 16)) if turn < SHORT_SECONDS / 2 else
+                       ((6, 6), (6, 6)) if turn < 0.05 else
                        ((4, 4), (2, 2)) if turn < 0.1 else ((2, 2), (1, 1)))
     timing = {"warm": max(0.003, turn), "seconds": (max(SHORT_SECONDS, 2 * turn),) * 2,
               "sittings": sittings, "turns": turns, "together": turn > 0.1}
@@ -204,7 +208,7 @@ def works():
 def bulk_works():
     yield Work("messages", "64 B messages one way to the server, 64 connections", "tcp",
                ["--work", "sink", "--size", 64, "--connections", 64], READERS, "cpu_us",
-               server="sink", sittings=(8, 12), turns=(6, 10), seconds=(0.02,) * 2,
+               server="sink", sittings=(8, 8), turns=(6, 10), seconds=(0.02,) * 2,
                together=False)
     for name, title in (("sink", "bulk to the server"), ("source", "bulk from the server")):
         yield Work(name, f"{title}, 64 KiB pieces, 4 connections", "tcp",
@@ -261,7 +265,7 @@ def other_works():
                        f"Redis protocol, {work}, 50 clients, depth {depth}", "key_value",
                        ["--work", f"redis_{work}", "--connections", 50, "--depth", depth],
                        list(KEY_VALUE_SERVERS), "cpu_us", quick=work != "ping",
-                       sittings=(12, 12), turns=(12, 20), seconds=(SHORT_SECONDS,) * 2)
+                       sittings=(12, 8), turns=(12, 20), seconds=(SHORT_SECONDS,) * 2)
     for connections in (1, 64):
         yield Work(f"wine_{connections}",
                    f"echo, 64 B, connections: {connections}, server under Wine", "wine",
