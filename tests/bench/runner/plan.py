@@ -170,9 +170,8 @@ def echo(connections, size, depth, **more):
     words = ["--connections", connections, "--size", size, "--depth", depth]
     # Every connection has had its turn before it counts, and again while it does. How contenders
     # compare differs from start to start too, but two turns of many starts settle no more ratios
-    # in a given time than these.
+    # in a given time than these. Works that need more sittings get them when all have had theirs.
     turn = connections * (10e-6 + size * depth / 1e9)
-    # in a given time than these. Works that need more get them when all have had theirs.
     sittings, turns = (((8, 8), (12, 16)) if turn < SHORT_SECONDS / 2 else
                        ((6, 6), (6, 6)) if turn < 0.05 else
                        ((4, 4), (2, 2)) if turn < 0.1 else ((2, 2), (1, 1)))
