@@ -9,7 +9,7 @@ WINEPREFIX=$1
 shift
 export WINEPREFIX
 # Silent, but for why it cannot map what every program needs.
-export WINEDEBUG=-all,err+virtual
+export WINEDEBUG="${FAIRWAY_WINEDEBUG:--all,err+virtual}"
 # No crash dialogue, and no offer to download what no test uses.
 export WINEDLLOVERRIDES='winedbg.exe=d;mscoree=d;mshtml=d'
 unset DISPLAY || true

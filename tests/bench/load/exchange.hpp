@@ -25,6 +25,7 @@ class exchange : public turns<exchange> {
   void serve(std::size_t number, std::uint32_t what) {
     connection& c = all_[number];
     if ((what & EPOLLIN) != 0 && !take(c)) return;
+    if (plan_.pause_ms > 0) ::poll(nullptr, 0, plan_.pause_ms);
     ask(c, now_);
   }
 

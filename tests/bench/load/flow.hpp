@@ -4,6 +4,9 @@
 
 #include "turns.hpp"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 namespace bench {
 
 class flow : public turns<flow> {
@@ -15,16 +18,23 @@ class flow : public turns<flow> {
     }
   }
 
-  void resume() {}
+  void resume() { stopping_ = false; }
 
   void serve(std::size_t number, std::uint32_t) {
+    if (stopping_) return;
     connection& c = all_[number];
     for (int step = 0; step < steps_a_turn; ++step) {
       if (!(to_sink_ ? push(c) : pull(c))) break;
     }
   }
 
-  void settle() { slice_.requests = slice_.timed = slice_.bytes / plan_.size; }
+  // What a sink still has to read is of this turn.
+  void settle() {
+    if (!to_sink_) return;
+    stopping_ = true;
+    until(now_ns() + ns_of(settle_seconds_max), 0, [this] { return all_taken_in(); });
+    server_.let_rest();
+  }
 
   void finish() {
     if (!to_sink_) return;
@@ -38,9 +48,19 @@ class flow : public turns<flow> {
   };
   enum { steps_a_turn = 8 };
 
+  bool all_taken_in() const {
+    for (const connection& c : all_) {
+      int left = 0;
+      if (::ioctl(c.fd, SIOCOUTQ, &left) != 0 || left > 0) return false;
+    }
+    return true;
+  }
+
   void moved(connection& c, ssize_t bytes) {
     c.at += static_cast<std::uint64_t>(bytes);
-    if (measuring_) slice_.bytes += static_cast<std::uint64_t>(bytes);
+    if (!measuring_) return;
+    slice_.bytes += static_cast<std::uint64_t>(bytes);
+    slice_.requests = slice_.bytes / plan_.size;
   }
 
   // One message, or what fits of it.
@@ -80,6 +100,7 @@ class flow : public turns<flow> {
   }
 
   bool to_sink_;
+  bool stopping_ = false;
   std::vector<connection> all_;
 };
 

@@ -25,6 +25,7 @@ constexpr const char* help =
     "  --turns N           of each server (1); of several there is one before that does not count\n"
     "  --seconds S         measured in each turn (1); --warm S before that (0.1)\n"
     "  --count N           echo: requests to measure instead of a time\n"
+    "  --pause MS          echo: after each answer (0)\n"
     "  --poll 1            never sleep while measuring; needs a processor of its own\n"
     "Prints one JSON object; the exit status is 1 when something broke or a byte was wrong.\n";
 
@@ -61,6 +62,8 @@ bench::plan parse(int count, char** words) {
       p.warm_seconds = std::strtod(value, nullptr);
     } else if (word == "--count") {
       p.count = std::strtoull(value, nullptr, 10);
+    } else if (word == "--pause") {
+      p.pause_ms = static_cast<int>(std::strtol(value, nullptr, 10));
     } else if (word == "--turns") {
       p.turns = std::strtoull(value, nullptr, 10);
     } else if (word == "--poll") {

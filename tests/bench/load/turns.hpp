@@ -120,11 +120,11 @@ class turns {
   std::vector<unsigned char> room_;
   slice slice_;
   bool measuring_ = false;
+  process server_;
 
  private:
   Work& self() { return static_cast<Work&>(*this); }
 
-  process server_;
   histogram times_;
   std::uint64_t idle_ns_ = 0;
   int queue_;

@@ -1,4 +1,7 @@
 // Fairway: a completion port with default options on either engine, and its own timer.
+//
+// Fair because: the same templates as for Asio (contexts.hpp), one thread, the compiler's flags of
+// all contenders, no assertions.
 #include "contexts.hpp"
 
 #include <fairway/engine/completion_port.hpp>

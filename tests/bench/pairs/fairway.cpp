@@ -2,8 +2,8 @@
 // What the stream really went over is in the answer: a path that was not built is TCP.
 //
 // Fair because: the same program for the three, its public coroutine interface, default options
-// (TCP_NODELAY; rings of 64 KiB), a buffer of the message's size, one way 256 KiB, the compiler's
-// flags of all contenders, no assertions.
+// (TCP_NODELAY; rings of 64 KiB), a buffer of the message's size, one way the common 64 KiB, the
+// compiler's flags of all contenders, no assertions.
 #include "pair.hpp"
 
 #include <fairway/engine/completion_port.hpp>
@@ -42,7 +42,7 @@ fairway::task<> answer_all(fairway::stream client, std::size_t size) {
 }
 
 fairway::task<> take_all(fairway::stream client) {
-  std::vector<char> room(256 * 1024);
+  std::vector<char> room(bench_bulk_bytes);
   std::uint64_t total = 0;
   while (auto got = co_await client.async_read_some(asio::buffer(room))) total += got.value();
   std::array<unsigned char, 8> answer;

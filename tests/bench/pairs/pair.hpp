@@ -53,7 +53,7 @@ struct pair_outcome {
   // Around what is measured.
   void begin() { before = process{server, nullptr}.look(false); }
   void end() {
-    after = process{server, nullptr}.look(false);
+    after = process{server, nullptr}.look(true);
     seconds = static_cast<double>(after.at_ns - before.at_ns) / 1e9;
   }
 };
@@ -142,6 +142,17 @@ inline void print_pair(const pair_plan& p, const pair_outcome& o) {
   if (o.plain_us > 0) {
     std::printf("\"to_plain\": %.4f, ", o.times.percentile_us(0.5) / o.plain_us);
   }
+  const std::uint64_t user = o.after.user_ticks - o.before.user_ticks;
+  const std::uint64_t system = o.after.system_ticks - o.before.system_ticks;
+  if (o.plain_us < 0 && user + system > 0) {
+    const double share = static_cast<double>(user) / static_cast<double>(user + system);
+    std::printf("\"user_us\": %.4f, \"system_us\": %.4f, ",
+                share * server_cpu_ns / messages / 1000,
+                (1 - share) * server_cpu_ns / messages / 1000);
+  }
+  std::printf("\"resident_kib\": %llu, \"threads\": %llu, ",
+              static_cast<unsigned long long>(o.after.resident_kib),
+              static_cast<unsigned long long>(o.after.threads));
   if (o.idle_wakes >= 0) {
     std::printf("\"idle_cpu_us\": %.1f, \"idle_wakes\": %.0f, ", o.idle_cpu_us, o.idle_wakes);
   }

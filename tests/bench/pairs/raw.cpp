@@ -2,8 +2,8 @@
 // (tcp_spin), blocking AF_UNIX (unix), a ring in shared memory with both ends spinning (memory).
 //
 // Fair because: TCP_NODELAY, one thread an end, a buffer of the message's size, one way 64 KiB, a
-// ring of 256 KiB each way, the compiler's flags of all contenders. They are limits: they serve one
-// connection, and the spinning ones burn a core each.
+// ring of 64 KiB each way as Fairway has, the compiler's flags of all contenders. They are limits:
+// they serve one connection, and the spinning ones burn a core each.
 #include "pair.hpp"
 
 #include "../servers/posix.h"
@@ -70,7 +70,7 @@ class socket_end : public whole<socket_end> {
 
 // One direction: bytes, and two counters a line apart. Each end keeps a copy of the other's.
 struct ring {
-  static constexpr std::size_t bytes = 256 * 1024;
+  static constexpr std::size_t bytes = 64 * 1024;  // as Fairway's
   alignas(128) std::atomic<std::uint64_t> tail{0};
   alignas(128) std::atomic<std::uint64_t> head{0};
   alignas(128) std::atomic<bool> ended{false};

@@ -43,10 +43,17 @@ class Bars:
             return self.unknown(section, name, text, "no pair of rounds", peer)
         value = figures.median(found)
         met = value >= limit if least else value <= limit
+        if figure == "requests_per_second" and self.waits_for_client(entries[contender]):
+            name += " (the client is the slower side)"
         return self.add(section, name, text, value, met, peer=peer,
                         ours=figures.median(figures.column(ours, figure)),
                         theirs=figures.median(figures.column(theirs, figure)),
                         spread=figures.quartiles(found))
+
+    @staticmethod
+    def waits_for_client(entry):
+        client, server = (figures.of_entry(entry, name) for name in ("client_busy", "server_busy"))
+        return client is not None and server is not None and client > server + 0.02
 
     def value(self, section, name, work, contender, figure, limit, unit, least=False):
         """A figure of its own."""
@@ -134,6 +141,10 @@ def loopback_bars(bars):
     bars.ratio(section, "64 B messages one way, async_write of each", "one_way", us, tcp,
                "requests_per_second", 10, least=True)
     bars.ratio(section, "64 KiB bulk", "bulk", us, tcp, "bytes_per_second", 3, least=True)
+    # The same of the fastest TCP there is, which serves one connection and nothing else.
+    bars.ratio(section, "64 B messages one way, async_write of each", "one_way", us, "raw_tcp",
+               "requests_per_second", 10, least=True)
+    bars.ratio(section, "64 KiB bulk", "bulk", us, "raw_tcp", "bytes_per_second", 3, least=True)
     bars.ratio(section, "parked (peer asleep) round trip", "parked", us, tcp, "p50_us", 0.9)
     bars.ratio(section, "parked (peer asleep) round trip", "parked", us, "fairway_unix", "p50_us",
                1.0)

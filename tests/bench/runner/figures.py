@@ -125,6 +125,11 @@ def number(value):
     return f"{value:.4f}"
 
 
+def close(value):
+    """One more of what is close to one, where a bar is."""
+    return f"{value:.3f}" if value is not None and 0.1 <= abs(value) < 10 else number(value)
+
+
 def both(bar):
     """The two figures behind a ratio."""
     if bar["ours"] is None:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 PACKAGES = ["libboost1.81-dev", "libevent-dev", "liburing-dev", "libuv1-dev", "libzmq3-dev",
-            "redis-server", "strace", "wine64"]
+            "libbenchmark-dev", "redis-server", "strace", "wine64"]
 
 
 def first_line(*command):
@@ -43,7 +43,7 @@ def flags(build):
             from_file(cache, r"^CMAKE_CXX_FLAGS_RELEASE:\w+=(.*)$")).strip()
 
 
-def describe(top, build):
+def describe(top, build, windows):
     commit = subprocess.run(["git", "-C", top, "describe", "--always", "--dirty"],
                             capture_output=True, text=True, check=False).stdout.strip()
     compiler = from_file(os.path.join(build, "CMakeCache.txt"), r"^CMAKE_CXX_COMPILER:\w+=(.*)$")
@@ -54,8 +54,11 @@ def describe(top, build):
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         "compiler": first_line(compiler, "--version"),
+        "c_compiler": first_line(from_file(os.path.join(build, "CMakeCache.txt"),
+                                           r"^CMAKE_C_COMPILER:\w+=(.*)$"), "--version"),
         "windows_compiler": first_line("x86_64-w64-mingw32-g++-posix", "--version"),
         "flags": flags(build),
+        "windows_flags": flags(windows),
         "packages": package_versions(),
         "commit": commit or "unknown",
     }

@@ -27,6 +27,7 @@ TABLES = {"tcp": plan.SERVERS, "pair": plan.PAIRS, "key_value": plan.KEY_VALUE_S
 
 # After so long every further work gets one round, which takes less than a minute. What is left of
 # it when all works are done goes to the ratios that are not settled.
+MAIN = "echo_64x64x1"
 SECONDS_MAX = {"smoke": 230, "quick": 255, "full": 40 * 60}
 
 
@@ -287,24 +288,29 @@ class Run:
             if "why" in entry:
                 continue
             words = TABLES[work.kind][name][1]
-            requests = 1000 if self.given.smoke else (10000, 20000)[self.index]
+            requests = 1000 if self.given.smoke else 10000 if work.name == MAIN else 3000
             try:
                 if work.counted[self.index]:
-                    entry["allocations"] = processes.count_allocations(
-                        self.place, words, work, ["--count", requests, "--warm", 0.1])
+                    if name != "redis":  # it has an allocator of its own
+                        entry["allocations"] = processes.count_allocations(
+                            self.place, words, work, ["--count", requests, "--warm", 0.05])
                     entry["calls"] = processes.count_calls(self.place, words, work, requests)
-                elif work.name == "hot" and not self.given.smoke:
-                    if name == "fairway_memory":
-                        entry["calls"] = processes.count_pair_calls(
-                            self.place, words, 500, 200500)
-                    elif self.index == 1:
-                        entry["calls"] = processes.count_pair_calls(self.place, words, 200, 1000)
-                elif work.kind == "key_value" and self.index == 1:
-                    entry["calls"] = processes.count_calls(self.place, words, work, requests)
+                elif work.kind == "pair" and not self.given.smoke:
+                    self.pair_counts(work, name, entry)
                 elif work.name == "wine_1" and not self.given.smoke:
-                    entry["calls"] = processes.count_wine_calls(self.place, words, work, 300)
+                    entry["calls"] = processes.count_wine_calls(self.place, words, work, 150)
             except (processes.NotBuilt, processes.Failed) as error:
                 self.say(f"  {name}: not counted: {error}")
+
+    def pair_counts(self, work, name, entry):
+        """Of both ends, a message: what a long run has more than a short one."""
+        hot = work.name == "hot" and name == "fairway_memory"
+        if hot or self.index == 1 and work.name in ("hot", "one_way", "bulk"):
+            few, many = (500, 200500) if hot else (100, 600)
+            words = plan.PAIRS[name][1]
+            entry["calls"] = processes.count_pair_calls(self.place, words, work, few, many)
+            entry["allocations"] = processes.count_pair_allocations(
+                self.place, words, work, 200, 10200)
 
     def micro(self, work, entries):
         sittings, turns = self.times(work)
@@ -349,7 +355,7 @@ def main():
         "command": "sh tests/bench/run.sh " + asked_words(sys.argv[1:]),
         "mode": run.mode,
         "server_core": run.place.server_core, "client_core": run.place.client_core,
-        "machine": machine.describe(given.top, given.build), "names": plan.NAMES,
+        "machine": machine.describe(given.top, given.build, given.windows), "names": plan.NAMES,
         "works": run.works(works),
     }
     results["seconds"] = round(time.monotonic() - run.begun)

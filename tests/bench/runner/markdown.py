@@ -13,6 +13,7 @@ import sys
 
 import figures
 import machine
+import report
 
 
 def main_table(results):
@@ -33,14 +34,14 @@ def main_table(results):
         cells = [of_entry[0], ratio, *of_entry[1:]]
         lines.append(f"| {entry['title']} | " +
                      " | ".join(figures.number(value) for value in cells) + " |")
-    return "\n".join(lines)
+    return "\n".join(lines) + f"\n\n{report.load_sentence(work)}"
 
 
 def bars(results):
     lines = ["| bar | has to be | is | ours, theirs | |", "|---|---|---:|---:|---|"]
     for bar in results["bars"]:
         lines.append(f"| {bar['section']}: {bar['name']} | {bar['limit']} | "
-                     f"{figures.number(bar['figure'])} | {figures.both(bar)} | {bar['verdict']} |")
+                     f"{figures.close(bar['figure'])} | {figures.both(bar)} | {bar['verdict']} |")
     return "\n".join(lines)
 
 
@@ -48,7 +49,7 @@ def section(results):
     about = results["machine"]
     return (f"Measured {results['date'][:10]} on {about['system']}, kernel {about['kernel']}, "
             f"{about['cores']} cores ({about['processor']}), {about['compiler']}, by "
-            f"`{results['command'].strip()}`:\n\n{main_table(results)}\n\n"
+            f"`{results['command'].strip()}` (commit {about['commit']}):\n\n{main_table(results)}\n\n"
             "![server CPU a request](tests/bench/chart.svg)\n\n"
             f"<details><summary>Every bar</summary>\n\n{bars(results)}\n\n</details>")
 

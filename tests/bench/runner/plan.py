@@ -16,6 +16,8 @@ SERVERS = {
     "asio_coroutines": ("Boost.Asio coroutines, epoll", ["bench_server_asio_coroutines"]),
     "asio_callbacks": ("Boost.Asio callbacks, epoll", ["bench_server_asio_callbacks"]),
     "asio_io_uring": ("Boost.Asio coroutines, io_uring", ["bench_server_asio_io_uring"]),
+    "asio_callbacks_io_uring": ("Boost.Asio callbacks, io_uring",
+                                ["bench_server_asio_callbacks_io_uring"]),
     "libuv": ("libuv", ["bench_server_libuv"]),
     "libevent": ("libevent", ["bench_server_libevent"]),
     "epoll": ("bare epoll, C", ["bench_server_epoll"]),
@@ -71,9 +73,9 @@ for family in (SERVERS, WINE_SERVERS, KEY_VALUE_SERVERS, PAIRS, LOOPS, FRAMES):
 # A turn of a work that is judged by the server's CPU. Short, since the machine is another one half
 # a second later; but nothing should have to be brought back into the server's caches meanwhile.
 SHORT_SECONDS = 0.01
-# So many are alive with the first one, that nobody's turn is far from its own: ratios of turns that
+# At most so many are alive with the first one, that nobody's turn is far from its own: ratios of turns that
 # follow each other scatter less than those of turns nine places apart, by a third and more.
-GROUP = 3
+GROUP = 4
 
 
 @dataclass
@@ -126,7 +128,8 @@ class Work:
         first, *others = self.contenders
         if not others:
             return [Group([first])]
-        return [Group([first, *others[at:at + GROUP]]) for at in range(0, len(others), GROUP)]
+        count = -(-len(others) // GROUP)
+        return [Group([first, *others[at::count]]) for at in range(count)]
 
     def seconds_to_settle(self, group):
         """What more sittings would take until each of its ratios is settled, roughly: the doubt
@@ -158,7 +161,7 @@ class Work:
         connections = self.word("--connections", 1)
         settle = connections * self.word("--size", 64) * self.word("--depth", 1) / 1e9
         turns = each * names * (self.seconds[full] + self.warm + settle + 0.001)
-        counts = names * (0.3 + 60e-6 * connections + 1.2) if self.counted[full] else 0
+        counts = names * (0.8 + 60e-6 * connections) if self.counted[full] else 0
         return turns + self.sittings[full] * names * (start + connections * 150e-6) + counts
 
 
@@ -190,11 +193,11 @@ def works():
                 cell = (connections, size, depth)
                 if cell != (64, 64, 1):
                     is_quick = cell in quick_cells
-                    yield echo(*cell, quick=is_quick, counted=(False, is_quick))
+                    yield echo(*cell, quick=is_quick, counted=(False, True))
     yield from bulk_works()
     yield Work("churn", "connect, accept, one message, close; 64 at a time", "tcp",
                ["--work", "churn", "--connections", 64], ECHOERS, "requests_per_second",
-               sittings=(2, 4), turns=(6, 15), seconds=(0.05, 0.05), counted=(False, False))
+               sittings=(2, 4), turns=(6, 15), seconds=(0.05, 0.05), counted=(False, True))
     yield Work("idle", "8,000 idle connections that have carried 16 KiB", "tcp",
                ["--work", "idle", "--connections", 8000, "--size", 16384],
                RECEIVERS + READERS, "bytes_a_connection", turns=(1, 1),
@@ -208,11 +211,12 @@ def bulk_works():
     yield Work("messages", "64 B messages one way to the server, 64 connections", "tcp",
                ["--work", "sink", "--size", 64, "--connections", 64], READERS, "cpu_us",
                server="sink", sittings=(8, 8), turns=(6, 10), seconds=(0.02,) * 2,
-               together=False)
+               together=False, counted=(False, True))
     for name, title in (("sink", "bulk to the server"), ("source", "bulk from the server")):
         yield Work(name, f"{title}, 64 KiB pieces, 4 connections", "tcp",
                    ["--work", name, "--size", 65536, "--connections", 4], READERS,
-                   "bytes_per_second", server=name, seconds=(0.02, 0.03), warm=0.01)
+                   "cpu_us", server=name, sittings=(2, 6), turns=(6, 8), seconds=(0.02,) * 2,
+                   warm=0.01, together=False, counted=(False, True))
 
 
 def loop_works():
@@ -240,7 +244,7 @@ def pair_works():
                "requests_per_second", **timing)
     yield Work("bulk", "64 KiB messages, one way", "pair",
                ["--work", "one_way", "--size", 65536], everyone, "bytes_per_second", **timing)
-    for size in (1, 1024, 16384, 65536, 262144, 1048576):
+    for size in (1, 1024, 4096, 16384, 65536, 262144, 1048576):
         for state in ("round_trip", "parked"):
             yield Work(f"{state}_{size}", f"{size} B {state.replace('_', ' ')}", "pair",
                        ["--work", state, "--size", size], OF_FAIRWAY, "p50_us",
@@ -264,9 +268,9 @@ def other_works():
                        f"Redis protocol, {work}, 50 clients, depth {depth}", "key_value",
                        ["--work", f"redis_{work}", "--connections", 50, "--depth", depth],
                        list(KEY_VALUE_SERVERS), "cpu_us", quick=work != "ping",
-                       sittings=(12, 8), turns=(12, 20), seconds=(SHORT_SECONDS,) * 2)
+                       sittings=(8, 8), turns=(12, 20), counted=(False, True), seconds=(SHORT_SECONDS,) * 2)
     for connections in (1, 64):
         yield Work(f"wine_{connections}",
                    f"echo, 64 B, connections: {connections}, server under Wine", "wine",
                    ["--connections", connections], list(WINE_SERVERS), "p50_us",
-                   sittings=(2, 4), turns=(8, 16), seconds=(0.1, 0.1), warm=0.03)
+                   sittings=(2, 8), turns=(8, 8), seconds=(0.1, 0.1), warm=0.03)

@@ -7,6 +7,7 @@ import select
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -176,11 +177,15 @@ def total_calls(table):
     return int(found.group(1))
 
 
+def counting(place, number):
+    """The environment of a program whose allocations are counted in that file."""
+    return {"LD_PRELOAD": place.program("libbench_count_allocations.so"),
+            "FAIRWAY_BENCH_ALLOCATIONS": number.name}
+
+
 def count_allocations(place, words, work, timing):
-    counter = place.program("libbench_count_allocations.so")
     with tempfile.NamedTemporaryFile() as number:
-        environment = {"LD_PRELOAD": counter, "FAIRWAY_BENCH_ALLOCATIONS": number.name}
-        with tcp_server(place, words, work, environment) as server:
+        with START[work.kind](place, words, work, counting(place, number)) as server:
             found = load_one(place, server, ["--allocations", number.name, *work.words], timing)
             return found["rounds"][0]["allocations"]
 
@@ -197,8 +202,8 @@ def measure_pair(place, words, work, timing):
     return found
 
 
-def count_pair_calls(place, words, few, many):
-    """System calls a message of both ends when hot: the difference of a long and a short run."""
+def count_pair_calls(place, words, work, few, many):
+    """System calls a message of both ends: the difference of a long and a short run."""
     strace = shutil.which("strace")
     if strace is None:
         raise NotBuilt("strace is not there")
@@ -206,9 +211,20 @@ def count_pair_calls(place, words, few, many):
     for count in (few, many):
         with tempfile.NamedTemporaryFile("r") as table:
             check(run_json(place, [strace, "-f", "-c", "-o", table.name, *pair_command(
-                place, words, "--work", "round_trip", "--count", count)]))
+                place, words, *work.words, "--count", count)]))
             totals.append(total_calls(table.read()))
-    return (totals[1] - totals[0]) / (many - few)
+    return max(totals[1] - totals[0], 0) / (many - few)
+
+
+def count_pair_allocations(place, words, work, few, many):
+    """The same of heap allocations."""
+    totals = []
+    for count in (few, many):
+        with tempfile.NamedTemporaryFile("rb") as number:
+            check(run_json(place, pair_command(place, words, *work.words, "--count", count),
+                           environment=counting(place, number)))
+            totals.append(int.from_bytes(number.read(8), sys.byteorder))
+    return max(totals[1] - totals[0], 0) / (many - few)
 
 
 def measure_micro(place, work, rounds, seconds):
@@ -242,11 +258,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def key_value_server(place, words, work):
+def key_value_server(place, words, work, environment=None):
     program = place.program(words[0])
     if words[0] == "kv_server":
-        return prepared(place, Server(place, [program, *words[1:], "--listen",
-                                              "127.0.0.1:0"]).wait())
+        return prepared(place, Server(place, [program, *words[1:], "--listen", "127.0.0.1:0"],
+                                      environment).wait())
     port = free_port()
     server = Server(place, [program, "--port", port, "--bind", "127.0.0.1", "--save", "",
                             "--appendonly", "no", "--io-threads", 1,
@@ -269,19 +285,17 @@ def prepared(place, server):
     return server
 
 
-def wine_program():
-    for name in ("wine64", "/usr/lib/wine/wine64", "wine"):
-        if shutil.which(name):
-            return name
-    raise NotBuilt("Wine is not there")
+def wine_command(place, words):
+    """Of a Windows program, or NotBuilt."""
+    program = place.program(words[0])
+    if not any(shutil.which(name) for name in ("wine64", "/usr/lib/wine/wine64", "wine")):
+        raise NotBuilt("Wine is not there")
+    return ["sh", os.path.join(place.top, "cmake", "wine.sh"),
+            os.path.join(place.windows, "wine"), program, *words[1:]]
 
 
 def wine_server(place, words, work):
-    program = place.program(words[0])
-    wine_program()
-    command = ["sh", os.path.join(place.top, "cmake", "wine.sh"),
-               os.path.join(place.windows, "wine"), program, *words[1:], "--work", work.server]
-    return Server(place, command).wait(60)
+    return Server(place, [*wine_command(place, words), "--work", work.server]).wait(60)
 
 
 # How the servers of a kind are started.
@@ -296,17 +310,16 @@ WINE_CALLS = re.compile(
 
 
 def count_wine_calls(place, words, work, count):
-    """Winsock and port calls a request, from Wine's relay log of a slow pass."""
-    program = place.program(words[0])
+    """Winsock and port calls a request, from Wine's relay log of a slow pass. Between two requests
+    the server has the time to go to sleep, which it takes under that log."""
     log = tempfile.NamedTemporaryFile()
-    environment = {"WINEPREFIX": os.path.join(place.windows, "wine"), "WINEDEBUG": "+relay",
-                   "WINEDLLOVERRIDES": "winedbg.exe=d;mscoree=d;mshtml=d"}
-    command = ["sh", "-c", 'log=$1; shift; exec "$@" 2>"$log"', "sh", log.name, wine_program(),
-               program, *words[1:], "--work", "echo"]
-    with log, Server(place, command, environment).wait(120) as server:
+    command = ["sh", "-c", 'log=$1; shift; exec "$@" 2>"$log"', "sh", log.name,
+               *wine_command(place, words), "--work", "echo"]
+    with log, Server(place, command, {"FAIRWAY_WINEDEBUG": "+relay"}).wait(120) as server:
         log.seek(0, os.SEEK_END)
         before = log.tell()
-        load_one(place, server, work.words, ["--count", count, "--warm", 0], poll=False)
+        load_one(place, server, work.words, ["--count", count, "--pause", 20, "--warm", 0],
+                 poll=False)
         log.seek(before)
         seen = WINE_CALLS.findall(log.read())
     # A call of kernel32 is forwarded to kernelbase and would count twice.

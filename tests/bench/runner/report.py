@@ -23,10 +23,12 @@ COLUMNS = {
             ("RSS MiB", "resident_kib", 1024), ("threads", "threads", 1)],
     "pair": [("messages/s", "requests_per_second", 1), ("MB/s", "bytes_per_second", 1e6),
              ("p50 µs", "p50_us", 1), ("p99 µs", "p99_us", 1), ("p99.9 µs", "p999_us", 1),
-             ("server CPU µs", "cpu_us", 1), ("client CPU µs", "client_cpu_us", 1),
-             ("calls", "calls", 1), ("client's entries", "kernel_entries", 1),
+             ("server CPU µs", "cpu_us", 1), ("user", "user_us", 1), ("system", "system_us", 1),
+             ("client CPU µs", "client_cpu_us", 1),
+             ("calls", "calls", 1), ("allocations", "allocations", 1), ("client's entries", "kernel_entries", 1),
              ("last to first tenth", "flat", 1),
-             ("to TCP in turn", "to_plain", 1), ("idle wakes/s", "idle_wakes", 1)],
+             ("to TCP in turn", "to_plain", 1), ("idle wakes/s", "idle_wakes", 1),
+             ("RSS MiB", "resident_kib", 1024), ("threads", "threads", 1)],
     "micro": [("ns", "ns", 1)],
 }
 COLUMNS["key_value"] = COLUMNS["wine"] = COLUMNS["tcp"]
@@ -148,13 +150,13 @@ def bars_table(results):
         kind = bar["verdict"] if bar["verdict"] in ("met", "missed") else "dim"
         out.append(f'<tr><td>{escape(bar["section"])}: {escape(bar["name"])}</td>'
                    f'<td class="left">{escape(bar["limit"])}</td>'
-                   f'<td>{figures.number(bar["figure"])}</td><td>{figures.both(bar)}</td>'
+                   f'<td>{figures.close(bar["figure"])}</td><td>{figures.both(bar)}</td>'
                    f'<td>{spread}</td><td class="{kind}">{escape(bar["verdict"])}</td></tr>')
     return "".join(out) + "</table></div>"
 
 
-def load_note(work):
-    """Whether the load generator was what ended the measurement: a sentence."""
+def load_sentence(work):
+    """Whether the load generator was what ended the measurement."""
     entries = [entry for entry in work["contenders"].values() if entry["rounds"]]
     if work["kind"] == "pair" or work["kind"] == "micro" or "idle" in work["words"]:
         return ""
@@ -169,7 +171,12 @@ def load_note(work):
     if slow:
         text += (" It was the slower one, so that requests a second are its own, against: "
                  f"{', '.join(slow)}.")
-    return f'<p class="dim">{escape(text)}</p>'
+    return text
+
+
+def load_note(work):
+    text = load_sentence(work)
+    return f'<p class="dim">{escape(text)}</p>' if text else ""
 
 
 def contents(results):
@@ -191,8 +198,8 @@ METHOD = """One load generator, on one core, drives the servers, which are on th
 compares every byte and reads the server's CPU clock and its own at both ends of the measured time
 (the server's while it sleeps, since the kernel brings the clock of one that runs up to date at
 its ticks alone, some milliseconds apart). Servers that are alive at once take turns (A B C, C B
-A, ...): all of a table, or the first contender and three more, so that no turn is far from its
-own; whose turn it is not sleeps, and the first turn of a server does not count. That is a
+A, ...): all of a table, or the first contender and some more, so that no turn is far from its
+own; whose turn it is not sleeps, and the first turn of a server does not count where it has more. That is a
 sitting; for the next one servers are started afresh, and the sittings of a table are spread over
 the whole run. Pairs of processes take turns in rounds, afresh each time. Figures are medians;
 times are those of all turns; a ratio is the median of the ratios of each turn to the same turn of

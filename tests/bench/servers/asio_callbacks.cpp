@@ -1,4 +1,5 @@
-// Boost.Asio with callbacks, on epoll: the session of its own examples, kept by a shared_ptr.
+// Boost.Asio with callbacks: the session of its own examples, kept by a shared_ptr. Built twice: on
+// epoll, and on Asio's io_uring.
 //
 // Fair because: one `io_context{1}` on one thread (the hint for that), handlers small enough for
 // Asio's recycling allocator, a buffer of 16 KiB (bulk: 64 KiB) in each session, TCP_NODELAY, the
