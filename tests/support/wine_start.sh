@@ -20,7 +20,8 @@ printf 'echo started\r\n' >&3
 while read -r line <&4; do
   case $line in *started*) break ;; esac
 done
-personality=$(cat "/proc/$pid/personality")
+# By the parent itself: nobody else may look everywhere.
+read -r personality <"/proc/$pid/personality" || personality=
 printf 'exit\r\n' >&3
 exec 3>&-
 cat <&4 >/dev/null
@@ -29,5 +30,6 @@ wait "$pid"
 # ADDR_NO_RANDOMIZE, 0x0040000.
 case $personality in
   ???[4567cdef]????) echo "fixed addresses: personality $personality" ;;
+  '') echo "Wine did not start, or does not show its personality"; exit 1 ;;
   *) echo "random addresses: personality $personality"; exit 1 ;;
 esac

@@ -20,20 +20,25 @@ class flow : public turns<flow> {
 
   void resume() { stopping_ = false; }
 
-  void serve(std::size_t number, std::uint32_t) {
-    if (stopping_) return;
+  void serve(std::size_t number, std::uint32_t what) {
+    if (stopping_) {
+      if ((what & (EPOLLERR | EPOLLHUP)) != 0) found_.fail("the server ended a connection");
+      return;
+    }
     connection& c = all_[number];
     for (int step = 0; step < steps_a_turn; ++step) {
       if (!(to_sink_ ? push(c) : pull(c))) break;
     }
   }
 
-  // What a sink still has to read is of this turn.
+  // What a sink still has to take in is of this turn, and so is its time.
   void settle() {
     if (!to_sink_) return;
     stopping_ = true;
     until(now_ns() + ns_of(settle_seconds_max), 0, [this] { return all_taken_in(); });
+    if (!all_taken_in() && found_.errors == 0) found_.fail("the server does not take all in");
     server_.let_rest();
+    slice_.after.at_ns = now_ns();
   }
 
   void finish() {

@@ -41,7 +41,9 @@ class turns {
     measuring_ = false;
     slice_.settled_ns = now_ns();
     server_.let_rest();
-    slice_.after.cpu_ns = server_.look(false).cpu_ns;
+    const usage rested = server_.look(false);
+    slice_.after.cpu_ns = rested.cpu_ns;
+    slice_.after.allocations = rested.allocations;
     slice_.times = times_.look();
     times_.move_into(found_.times);
     found_.slices.push_back(slice_);

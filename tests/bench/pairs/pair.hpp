@@ -150,9 +150,11 @@ inline void print_pair(const pair_plan& p, const pair_outcome& o) {
                 share * server_cpu_ns / messages / 1000,
                 (1 - share) * server_cpu_ns / messages / 1000);
   }
-  std::printf("\"resident_kib\": %llu, \"threads\": %llu, ",
-              static_cast<unsigned long long>(o.after.resident_kib),
-              static_cast<unsigned long long>(o.after.threads));
+  if (o.after.resident_kib > 0) {  // it has not ended yet
+    std::printf("\"resident_kib\": %llu, \"threads\": %llu, ",
+                static_cast<unsigned long long>(o.after.resident_kib),
+                static_cast<unsigned long long>(o.after.threads));
+  }
   if (o.idle_wakes >= 0) {
     std::printf("\"idle_cpu_us\": %.1f, \"idle_wakes\": %.0f, ", o.idle_cpu_us, o.idle_wakes);
   }

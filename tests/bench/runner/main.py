@@ -25,9 +25,8 @@ import report
 TABLES = {"tcp": plan.SERVERS, "pair": plan.PAIRS, "key_value": plan.KEY_VALUE_SERVERS,
           "wine": plan.WINE_SERVERS}
 
-# After so long every further work gets one round, which takes less than a minute. What is left of
+# After so long every further work gets one sitting, which takes less than a minute. What is left of
 # it when all works are done goes to the ratios that are not settled.
-MAIN = "echo_64x64x1"
 SECONDS_MAX = {"smoke": 230, "quick": 255, "full": 40 * 60}
 
 
@@ -288,7 +287,7 @@ class Run:
             if "why" in entry:
                 continue
             words = TABLES[work.kind][name][1]
-            requests = 1000 if self.given.smoke else 10000 if work.name == MAIN else 3000
+            requests = 1000 if self.given.smoke else work.requests_to_count()
             try:
                 if work.counted[self.index]:
                     if name != "redis":  # it has an allocator of its own
@@ -308,9 +307,9 @@ class Run:
         if hot or self.index == 1 and work.name in ("hot", "one_way", "bulk"):
             few, many = (500, 200500) if hot else (100, 600)
             words = plan.PAIRS[name][1]
-            entry["calls"] = processes.count_pair_calls(self.place, words, work, few, many)
             entry["allocations"] = processes.count_pair_allocations(
                 self.place, words, work, 200, 10200)
+            entry["calls"] = processes.count_pair_calls(self.place, words, work, few, many)
 
     def micro(self, work, entries):
         sittings, turns = self.times(work)

@@ -73,8 +73,9 @@ for family in (SERVERS, WINE_SERVERS, KEY_VALUE_SERVERS, PAIRS, LOOPS, FRAMES):
 # A turn of a work that is judged by the server's CPU. Short, since the machine is another one half
 # a second later; but nothing should have to be brought back into the server's caches meanwhile.
 SHORT_SECONDS = 0.01
-# At most so many are alive with the first one, that nobody's turn is far from its own: ratios of turns that
-# follow each other scatter less than those of turns nine places apart, by a third and more.
+# At most so many are alive with the first one, that nobody's turn is far from its own: ratios of
+# turns that follow each other scatter less than those of turns nine places apart, by a third and
+# more.
 GROUP = 4
 
 
@@ -143,6 +144,11 @@ class Work:
         group.judged = group.sat, max(lacks, 0)
         return group.judged[1]
 
+    def requests_to_count(self):
+        """In a pass that counts: many times what is in flight, or in the buffers of a sink."""
+        in_flight = self.word("--connections", 1) * self.word("--depth", 1)
+        return max(6000, 4 * in_flight, 200000 if self.name == "messages" else 0)
+
     def estimate(self, full):
         """Seconds, roughly."""
         each = self.sittings[full] * self.turns[full]
@@ -153,7 +159,7 @@ class Work:
             count = self.word("--count", 0)
             spent = count * 100e-6 if count else self.seconds[full] + 0.06
             spent += 1.4 if "idle" in self.words else 0
-            counts = 1 + 3 * full * names if self.name == "hot" else 0
+            counts = 3 * full * names if self.name in ("hot", "one_way", "bulk") else 0
             return each * names * spent + counts
         if "idle" in self.words:
             return each * names * self.word("--connections", 1) * 700e-6
@@ -161,7 +167,7 @@ class Work:
         connections = self.word("--connections", 1)
         settle = connections * self.word("--size", 64) * self.word("--depth", 1) / 1e9
         turns = each * names * (self.seconds[full] + self.warm + settle + 0.001)
-        counts = names * (0.8 + 60e-6 * connections) if self.counted[full] else 0
+        counts = names * (1.2 + 60e-6 * connections) if self.counted[full] else 0
         return turns + self.sittings[full] * names * (start + connections * 150e-6) + counts
 
 
@@ -193,7 +199,9 @@ def works():
                 cell = (connections, size, depth)
                 if cell != (64, 64, 1):
                     is_quick = cell in quick_cells
-                    yield echo(*cell, quick=is_quick, counted=(False, True))
+                    # Of more in flight a traced server would take minutes.
+                    light = connections * size * depth < 100e6
+                    yield echo(*cell, quick=is_quick, counted=(False, light))
     yield from bulk_works()
     yield Work("churn", "connect, accept, one message, close; 64 at a time", "tcp",
                ["--work", "churn", "--connections", 64], ECHOERS, "requests_per_second",
@@ -268,7 +276,8 @@ def other_works():
                        f"Redis protocol, {work}, 50 clients, depth {depth}", "key_value",
                        ["--work", f"redis_{work}", "--connections", 50, "--depth", depth],
                        list(KEY_VALUE_SERVERS), "cpu_us", quick=work != "ping",
-                       sittings=(8, 8), turns=(12, 20), counted=(False, True), seconds=(SHORT_SECONDS,) * 2)
+                       sittings=(8, 8), turns=(12, 20), counted=(False, True),
+                       seconds=(SHORT_SECONDS,) * 2)
     for connections in (1, 64):
         yield Work(f"wine_{connections}",
                    f"echo, 64 B, connections: {connections}, server under Wine", "wine",

@@ -25,7 +25,8 @@ COLUMNS = {
              ("p50 µs", "p50_us", 1), ("p99 µs", "p99_us", 1), ("p99.9 µs", "p999_us", 1),
              ("server CPU µs", "cpu_us", 1), ("user", "user_us", 1), ("system", "system_us", 1),
              ("client CPU µs", "client_cpu_us", 1),
-             ("calls", "calls", 1), ("allocations", "allocations", 1), ("client's entries", "kernel_entries", 1),
+             ("calls", "calls", 1), ("allocations", "allocations", 1),
+             ("client's entries", "kernel_entries", 1),
              ("last to first tenth", "flat", 1),
              ("to TCP in turn", "to_plain", 1), ("idle wakes/s", "idle_wakes", 1),
              ("RSS MiB", "resident_kib", 1024), ("threads", "threads", 1)],
@@ -199,11 +200,11 @@ compares every byte and reads the server's CPU clock and its own at both ends of
 (the server's while it sleeps, since the kernel brings the clock of one that runs up to date at
 its ticks alone, some milliseconds apart). Servers that are alive at once take turns (A B C, C B
 A, ...): all of a table, or the first contender and some more, so that no turn is far from its
-own; whose turn it is not sleeps, and the first turn of a server does not count where it has more. That is a
-sitting; for the next one servers are started afresh, and the sittings of a table are spread over
-the whole run. Pairs of processes take turns in rounds, afresh each time. Figures are medians;
-times are those of all turns; a ratio is the median of the ratios of each turn to the same turn of
-the first contender, so that a machine which is slower for a while is slower for both. Where
+own; whose turn it is not sleeps, and the first turn of a server does not count where it has more.
+That is a sitting; for the next one servers are started afresh, and the sittings of a table are
+spread over the whole run. Pairs of processes take turns in rounds, afresh each time. Figures are
+medians; times are those of all turns; a ratio is the median of the ratios of each turn to the same
+turn of the first contender, so that a machine which is slower for a while is slower for both. Where
 another run would give a ratio of server CPU that is more than 5 % away (what drawing the sittings
 anew tells, and three standard deviations of it) only its range is given; time that is left when
 all works are done goes to those. The share of user and system time is sampled by the kernel.
