@@ -24,7 +24,7 @@ constexpr const char* help =
     "  --depth N           messages in flight on each (1)\n"
     "  --turns N           of each server (1); of several there is one before that does not count\n"
     "  --seconds S         measured in each turn (1); --warm S before that (0.1)\n"
-    "  --count N           echo: requests to measure instead of a time\n"
+    "  --count N           requests to measure instead of a time\n"
     "  --pause MS          echo: after each answer (0)\n"
     "  --poll 1            never sleep while measuring; needs a processor of its own\n"
     "Prints one JSON object; the exit status is 1 when something broke or a byte was wrong.\n";
