@@ -31,7 +31,7 @@ buffer_pool::~buffer_pool() {
     if (block->out) {
       block->core = nullptr;  // its holder frees it
     } else {
-      ::operator delete(block);
+      receive_block::free(block);
     }
   }
 }
@@ -43,7 +43,7 @@ receive_block* buffer_pool::take() noexcept {
       // So that giving back never allocates; by doubling, as each growth copies all.
       if (blocks_.size() == blocks_.capacity()) blocks_.reserve(2 * blocks_.size() + 8);
       free_.reserve(blocks_.capacity());
-      void* memory = ::operator new(receive_block::header_bytes + bytes_);
+      void* memory = receive_block::allocate(bytes_);
       const auto id = static_cast<std::uint32_t>(blocks_.size());
       blocks_.push_back(::new (memory) receive_block(core_, id));
       free_.push_back(id);

@@ -3,6 +3,10 @@
 // Fixed size, made when first needed, at most `maximum` of them; each starts with its header, so
 // giving one back needs no look-up and, from another thread, no allocation. When all are out a
 // receive waits: back-pressure, not failure. Owner thread only, but for `receive_block::hop`.
+//
+// The bytes begin at a multiple of 64. Kernels copy with `rep movsb` where the processor says that
+// it is fast; on AMD's Zen 3 it is 30 times slower when the destination is 1 to 31 bytes behind the
+// source modulo 4 KiB. malloc's 16 behind a page did that to messages of whole pages.
 #pragma once
 
 #include "engine/operation.hpp"
@@ -31,6 +35,12 @@ struct receive_block {
 
   std::byte* data() const noexcept { return bytes; }
   static constexpr std::size_t header_bytes = 64;
+  static constexpr std::align_val_t boundary{64};
+  // The pool's own: made and freed with its bytes.
+  static void* allocate(std::size_t bytes) {
+    return ::operator new(header_bytes + bytes, boundary);
+  }
+  static void free(receive_block* block) noexcept { ::operator delete(block, boundary); }
 };
 static_assert(sizeof(receive_block) <= receive_block::header_bytes);
 

@@ -152,7 +152,7 @@ void give_received(receive_block* block) noexcept {
   port_core* core = block->core;
   if (core == nullptr) {
     if (block->give != nullptr) return block->give(*block);
-    ::operator delete(block);
+    receive_block::free(block);
     return;
   }
   if (ownership here{*core}) {

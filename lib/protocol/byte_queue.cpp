@@ -36,7 +36,8 @@ void byte_queue::make_room(std::size_t bytes) {
     std::memmove(data_.get(), data_.get() + begin_, used);
   } else {
     const std::size_t wanted = std::max({idle_bytes, used + bytes, used * 2});
-    std::unique_ptr<std::byte[]> grown{new std::byte[wanted]};
+    std::unique_ptr<std::byte[], free> grown{
+        static_cast<std::byte*>(::operator new(wanted, boundary))};
     if (used != 0) std::memcpy(grown.get(), data_.get() + begin_, used);
     data_ = std::move(grown);
     capacity_ = wanted;

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <vector>
 
 #if defined(__linux__)
@@ -113,6 +114,23 @@ TEST_CASE("more bytes than a buffer holds come in several receives") {
     all += text_of(got.value);
   }
   CHECK((all == bytes));
+}
+
+// Kernels copy far slower to some other places (buffer_pool.hpp).
+TEST_CASE("buffers begin at a multiple of 64 bytes") {
+  constexpr unsigned count = 6;
+  completion_port port{buffers(count)};
+  auto one = connect_buffered(port);
+  std::vector<received> held;
+  while (held.size() < count) {
+    one.peer.write("x");
+    received_bytes got;
+    one.stream.async_receive(got.record());
+    pump(port, [&] { return got.done(); });
+    REQUIRE(!got.ec);
+    CHECK(reinterpret_cast<std::uintptr_t>(got.value.data()) % 64 == 0);
+    held.push_back(std::move(got.value));
+  }
 }
 
 TEST_CASE("when all buffers are out a receive waits until one comes back") {

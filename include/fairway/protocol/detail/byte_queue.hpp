@@ -1,11 +1,13 @@
 // The bytes that arrived and that no message has used up yet, in one piece.
 //
 // Using bytes up moves a mark and nothing else, so what refers to them stays valid until `append`
-// or `prepare`. It grows with what arrives, never with what a peer declares.
+// or `prepare`. It grows with what arrives, never with what a peer declares. Its memory begins at a
+// multiple of 64, where the kernel copies fastest (lib/engine/buffer_pool.hpp).
 #pragma once
 
 #include <cstddef>
 #include <memory>
+#include <new>
 #include <span>
 
 namespace fairway::detail {
@@ -28,9 +30,14 @@ class byte_queue {
   void shrink() noexcept;
 
  private:
+  static constexpr std::align_val_t boundary{64};
+  struct free {
+    void operator()(std::byte* memory) const noexcept { ::operator delete(memory, boundary); }
+  };
+
   void make_room(std::size_t bytes);
 
-  std::unique_ptr<std::byte[]> data_;  // null: nothing was kept yet
+  std::unique_ptr<std::byte[], free> data_;  // null: nothing was kept yet
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
