@@ -6,12 +6,17 @@
 
 #include "../servers/posix.h"
 
+#include <boost/align/aligned_allocator.hpp>
+
 #include <algorithm>
 #include <cerrno>
 #include <string>
 #include <vector>
 
 namespace bench {
+
+using aligned_bytes =
+    std::vector<unsigned char, boost::alignment::aligned_allocator<unsigned char, bench_boundary>>;
 
 // A server that is measured.
 struct target {
@@ -69,19 +74,19 @@ struct outcome {
 // An endless stream of bytes that repeats, with at least 64 KiB to look at from every place.
 class byte_stream {
  public:
-  explicit byte_stream(std::vector<unsigned char> once) : period_{once.size()} {
+  explicit byte_stream(aligned_bytes once) : period_{once.size()} {
     bytes_ = std::move(once);
     while (bytes_.size() < period_ + bench_bulk_bytes) {
       bytes_.push_back(bytes_[bytes_.size() - period_]);
     }
   }
   static byte_stream of_pattern() {
-    std::vector<unsigned char> once(bench_bulk_bytes);
+    aligned_bytes once(bench_bulk_bytes);
     for (std::uint32_t i = 0; i < once.size(); ++i) once[i] = bench_pattern(i);
     return byte_stream{std::move(once)};
   }
   static byte_stream of_text(const std::string& text) {
-    return byte_stream{std::vector<unsigned char>(text.begin(), text.end())};
+    return byte_stream{aligned_bytes(text.begin(), text.end())};
   }
 
   const unsigned char* at(std::uint64_t place) const { return bytes_.data() + place % period_; }
@@ -99,7 +104,7 @@ class byte_stream {
 
  private:
   std::size_t period_;
-  std::vector<unsigned char> bytes_;
+  aligned_bytes bytes_;
 };
 
 // What a connection sends and what it must get back, message by message.

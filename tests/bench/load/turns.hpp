@@ -119,7 +119,7 @@ class turns {
   const target& to_;
   outcome& found_;
   byte_stream bytes_;
-  std::vector<unsigned char> room_;
+  aligned_bytes room_;
   slice slice_;
   bool measuring_ = false;
   process server_;

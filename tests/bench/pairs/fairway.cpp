@@ -32,7 +32,7 @@ fairway::loopback policy(const pair_plan& p) {
 
 // Whole messages, as the client sends them whole: neither end writes while the other one does.
 fairway::task<> answer_all(fairway::stream client, std::size_t size) {
-  std::vector<char> room(size);
+  bench::message_bytes room(size);
   for (;;) {
     auto got = co_await fairway::async_read(client, asio::buffer(room));
     if (!got) co_return;
@@ -42,7 +42,7 @@ fairway::task<> answer_all(fairway::stream client, std::size_t size) {
 }
 
 fairway::task<> take_all(fairway::stream client) {
-  std::vector<char> room(bench_bulk_bytes);
+  bench::message_bytes room(bench_bulk_bytes);
   std::uint64_t total = 0;
   while (auto got = co_await client.async_read_some(asio::buffer(room))) total += got.value();
   std::array<unsigned char, 8> answer;
@@ -98,7 +98,7 @@ struct client {
   const pair_plan& plan;
   fairway::endpoint server, plain;
   pair_outcome& found;
-  std::string out = bench::message_of(plan), in = std::string(plan.size, '\0');
+  bench::message_bytes out = bench::message_of(plan), in = bench::message_bytes(plan.size);
 
   fairway::task<fairway::stream> open() {
     fairway::connector dial{port, {.loopback = policy(plan)}};

@@ -17,6 +17,8 @@
 #include "../load/process.hpp"
 #include "../servers/common.h"
 
+#include <boost/align/aligned_allocator.hpp>
+
 #include <csignal>
 #include <poll.h>
 #include <sched.h>
@@ -26,6 +28,9 @@
 #include <vector>
 
 namespace bench {
+
+using message_bytes =
+    std::vector<char, boost::alignment::aligned_allocator<char, bench_boundary>>;
 
 struct pair_plan {
   std::string transport, work;
@@ -104,8 +109,8 @@ inline std::uint64_t warm_up(const pair_plan& p) {
   return p.work == "parked" ? 10 : 1000 / (1 + p.size / 16384);
 }
 
-inline std::string message_of(const pair_plan& p) {
-  std::string made(p.size, '\0');
+inline message_bytes message_of(const pair_plan& p) {
+  message_bytes made(p.size);
   for (std::uint32_t i = 0; i < made.size(); ++i) made[i] = static_cast<char>(bench_pattern(i));
   return made;
 }
@@ -188,7 +193,7 @@ int run_pair(const pair_plan& p, Server server, Client client) {
 // many, and for one_way finish() by the client and take() by the server, which is 0 at the end.
 template <class End>
 void serve_blocking(End& end, const pair_plan& p) {
-  std::string room(std::max<std::size_t>(p.size, bench_bulk_bytes), '\0');
+  message_bytes room(std::max<std::size_t>(p.size, bench_bulk_bytes));
   if (p.work != "one_way") {
     while (end.receive(room.data(), p.size)) end.send(room.data(), p.size);
     return;
@@ -202,8 +207,8 @@ void serve_blocking(End& end, const pair_plan& p) {
 
 template <class End>
 bool measure_blocking(End& end, const pair_plan& p, pair_outcome& found) {
-  const std::string out = message_of(p);
-  std::string in(p.size, '\0');
+  const message_bytes out = message_of(p);
+  message_bytes in(p.size);
   if (p.work == "one_way") {
     found.begin();
     const limit time{p};

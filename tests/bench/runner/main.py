@@ -20,6 +20,7 @@ import machine
 import markdown
 import plan
 import processes
+import quiet
 import report
 
 TABLES = {"tcp": plan.SERVERS, "pair": plan.PAIRS, "key_value": plan.KEY_VALUE_SERVERS,
@@ -27,7 +28,7 @@ TABLES = {"tcp": plan.SERVERS, "pair": plan.PAIRS, "key_value": plan.KEY_VALUE_S
 
 # After so long every further work gets one sitting, which takes less than a minute. What is left of
 # it when all works are done goes to the ratios that are not settled.
-SECONDS_MAX = {"smoke": 230, "quick": 255, "full": 40 * 60}
+SECONDS_MAX = {"smoke": 230, "quick": 255, "full": 45 * 60}
 
 
 def parse():
@@ -39,7 +40,7 @@ def parse():
     words.add_argument("--quick", action="store_true",
                        help="within 5 minutes: fewer and shorter rounds")
     words.add_argument("--minutes", type=float, metavar="N",
-                       help="of a run that is not quick (40): longer settles more ratios")
+                       help="of a run that is not quick (45): longer settles more ratios")
     words.add_argument("--smoke", action="store_true",
                        help="every contender once, very short; no figure is judged")
     words.add_argument("--only", metavar="NAME",
@@ -50,6 +51,7 @@ def parse():
     words.add_argument("--windows", default=os.path.join(top, "build", "windows"))
     words.add_argument("--out",
                        help="folder of the report (BUILD/bench, a smoke BUILD/bench_smoke)")
+    words.add_argument("--own-network", action="store_true", help=argparse.SUPPRESS)
     given = words.parse_args()
     given.top = top
     given.out = given.out or os.path.join(given.build, "bench_smoke" if given.smoke else "bench")
@@ -156,7 +158,8 @@ class Run:
 
     def more_sittings(self, works):
         """One more for each group with ratios that another run would give otherwise, and again:
-        for as many groups as the time may do to settle, those first that need the least."""
+        for as many groups as the time may do to settle, those first that need the least. Time that
+        is too short for any goes to all."""
         judged = [(work, group) for work in works for group in work.groups
                   if work.kind in ("tcp", "key_value") and work.figure == "cpu_us"
                   and "why" not in work.entries[group.names[0]]]
@@ -170,6 +173,8 @@ class Run:
                 needed += seconds
                 if seconds > 0 and needed < self.seconds_left():
                     hopeful.append(judged[order])
+            if not hopeful:
+                hopeful = [judged[order] for seconds, order in lacking if seconds > 0]
             if not hopeful:
                 break
             for work, group in hopeful:
@@ -239,6 +244,8 @@ class Run:
     def sitting(self, work, entries, group, here, number):
         _, turns = self.times(work)
         with contextlib.ExitStack() as stack:
+            if work.figure == "cpu_us":
+                stack.enter_context(quiet.awake())
             servers = {}
             for name in here:
                 try:
@@ -332,7 +339,7 @@ def asked_words(words):
     if "--windows" in words:
         at = words.index("--windows")
         words = words[:at] + ["--no-wine"] + words[at + 2:]
-    return " ".join(words)
+    return " ".join(word for word in words if word != "--own-network")
 
 
 def main():
@@ -345,6 +352,8 @@ def main():
     expected = sum(work.estimate(not (given.quick or given.smoke)) for work in works)
     if not given.smoke:
         print(f"{len(works)} works, about {expected / 60:.0f} minutes", flush=True)
+    if given.own_network:
+        quiet.set_up_network()
     # So that what was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run = Run(given)
@@ -354,7 +363,9 @@ def main():
         "command": "sh tests/bench/run.sh " + asked_words(sys.argv[1:]),
         "mode": run.mode,
         "server_core": run.place.server_core, "client_core": run.place.client_core,
-        "machine": machine.describe(given.top, given.build, given.windows), "names": plan.NAMES,
+        "machine": {**machine.describe(given.top, given.build, given.windows),
+                    **quiet.describe(given.own_network)},
+        "names": plan.NAMES,
         "works": run.works(works),
     }
     results["seconds"] = round(time.monotonic() - run.begun)

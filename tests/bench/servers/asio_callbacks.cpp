@@ -6,6 +6,7 @@
 // compiler's flags of all contenders, no assertions.
 #include "asio_listener.hpp"
 
+#include <boost/align/aligned_allocator.hpp>
 #include <boost/asio/write.hpp>
 
 #include <memory>
@@ -66,7 +67,7 @@ class session : public std::enable_shared_from_this<session> {
 
   tcp::socket socket_;
   bench_work work_;
-  std::vector<char> room_;
+  std::vector<char, boost::alignment::aligned_allocator<char, bench_boundary>> room_;
   std::uint64_t taken_ = 0;
   unsigned char answer_[8];
 };

@@ -23,9 +23,10 @@ namespace {
 constexpr auto token = asio::as_tuple(asio::use_awaitable);
 
 asio::awaitable<void> echo(tcp::socket client) {
-  std::array<char, bench_echo_bytes> room;
+  std::array<char, bench_echo_bytes + bench_boundary> memory;
+  const asio::mutable_buffer room{bench_align(memory.data()), bench_echo_bytes};
   for (;;) {
-    auto [ec, got] = co_await client.async_read_some(asio::buffer(room), token);
+    auto [ec, got] = co_await client.async_read_some(room, token);
     if (ec) break;
     auto [failed, sent] = co_await asio::async_write(client, asio::buffer(room, got), token);
     if (failed) break;
@@ -33,10 +34,11 @@ asio::awaitable<void> echo(tcp::socket client) {
 }
 
 asio::awaitable<void> sink(tcp::socket client) {
-  std::array<char, bench_bulk_bytes> room;
+  std::array<char, bench_bulk_bytes + bench_boundary> memory;
+  const asio::mutable_buffer room{bench_align(memory.data()), bench_bulk_bytes};
   std::uint64_t taken = 0;
   for (;;) {
-    auto [ec, got] = co_await client.async_read_some(asio::buffer(room), token);
+    auto [ec, got] = co_await client.async_read_some(room, token);
     if (ec) break;
     taken += got;
   }

@@ -1,7 +1,7 @@
 // A bare epoll loop: the least that a server on epoll has to do.
 //
-// Fair because: one thread, level-triggered, TCP_NODELAY, one buffer of 16 KiB (bulk: 64 KiB) for all
-// connections (a library cannot have that: it does not know that the user is done with it), a send
+// Fair because: one thread, level-triggered, TCP_NODELAY, one buffer of 16 KiB (bulk: 64 KiB) for
+// all connections (a library cannot have that: it does not know when the user is done), a send
 // tried at once, what did not fit kept and sent when there is room, the compiler's flags of all
 // contenders.
 #define _GNU_SOURCE
@@ -47,7 +47,7 @@ static int send_all(struct client *c, const unsigned char *from, size_t size) {
     at += (size_t)sent;
   }
   if (at == size) return 1;
-  if (c->rest == NULL) c->rest = malloc(bench_bulk_bytes);
+  if (c->rest == NULL) c->rest = aligned_alloc(bench_boundary, bench_bulk_bytes);
   if (c->rest == NULL) return 0;
   memmove(c->rest, from + at, size - at);
   c->at = 0;

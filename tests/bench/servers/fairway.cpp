@@ -21,8 +21,9 @@ namespace asio = boost::asio;
 namespace {
 
 fairway::task<> echo(fairway::stream client) {
-  std::array<char, bench_echo_bytes> room;
-  while (auto got = co_await client.async_read_some(asio::buffer(room))) {
+  std::array<char, bench_echo_bytes + bench_boundary> memory;
+  const asio::mutable_buffer room{bench_align(memory.data()), bench_echo_bytes};
+  while (auto got = co_await client.async_read_some(room)) {
     if (!co_await fairway::async_write(client, asio::buffer(room, got.value()))) break;
   }
 }
@@ -34,9 +35,10 @@ fairway::task<> echo_received(fairway::stream client) {
 }
 
 fairway::task<> sink(fairway::stream client) {
-  std::array<char, bench_bulk_bytes> room;
+  std::array<char, bench_bulk_bytes + bench_boundary> memory;
+  const asio::mutable_buffer room{bench_align(memory.data()), bench_bulk_bytes};
   std::uint64_t taken = 0;
-  while (auto got = co_await client.async_read_some(asio::buffer(room))) taken += got.value();
+  while (auto got = co_await client.async_read_some(room)) taken += got.value();
   std::array<unsigned char, 8> answer;
   bench_count_bytes(taken, answer.data());
   (void)co_await fairway::async_write(client, asio::buffer(answer));

@@ -100,7 +100,9 @@ static void connected(struct evconnlistener *listener, evutil_socket_t fd, struc
   struct event_base *base = about;
   struct client *c = calloc(1, sizeof *c);
   (void)listener, (void)from, (void)size;
-  if (c == NULL || (c->room = malloc(room_bytes())) == NULL) bench_give_up("malloc");
+  if (c == NULL || (c->room = aligned_alloc(bench_boundary, room_bytes())) == NULL) {
+    bench_give_up("aligned_alloc");
+  }
   bench_no_delay(fd);
   c->fd = fd;
   c->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, c);

@@ -19,6 +19,10 @@ struct client {
 static struct bench_arguments given;
 static unsigned char *pattern;
 
+static size_t room_bytes(void) {
+  return given.work == bench_echo ? bench_echo_bytes : bench_bulk_bytes;
+}
+
 static void send_pattern(struct client *c);
 static void got(uv_stream_t *stream, ssize_t size, const uv_buf_t *buffer);
 
@@ -36,7 +40,7 @@ static void lend(uv_handle_t *handle, size_t wanted, uv_buf_t *buffer) {
   struct client *c = handle->data;
   (void)wanted;
   buffer->base = c->room;
-  buffer->len = given.work == bench_echo ? bench_echo_bytes : bench_bulk_bytes;
+  buffer->len = room_bytes();
 }
 
 static void sent(uv_write_t *request, int status) {
@@ -95,7 +99,7 @@ static void connected(uv_stream_t *listener, int status) {
   if (status < 0) return;
   struct client *c = calloc(1, sizeof *c);
   if (c == NULL) bench_give_up("calloc");
-  c->room = malloc(given.work == bench_echo ? bench_echo_bytes : bench_bulk_bytes);
+  c->room = aligned_alloc(bench_boundary, room_bytes());
   uv_tcp_init(listener->loop, &c->tcp);
   c->tcp.data = c;
   c->request.data = c;
