@@ -1,28 +1,43 @@
 #include <fairway/protocol/detail/byte_queue.hpp>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <utility>
 
 namespace fairway::detail {
 
+namespace {
+
+constexpr std::size_t boundary = 64;
+constexpr std::size_t aligned_from = 4096;
+
+// `operator new` gives multiples of 16, and aligned blocks cost glibc more.
+std::byte* aligned(std::byte* memory) noexcept {
+  const std::size_t beyond = reinterpret_cast<std::uintptr_t>(memory) % boundary;
+  return beyond == 0 ? memory : memory + (boundary - beyond);
+}
+
+}  // namespace
+
 void byte_queue::append(std::span<const std::byte> bytes) {
   if (bytes.empty()) return;
   make_room(bytes.size());
-  std::memcpy(data_.get() + end_, bytes.data(), bytes.size());
+  std::memcpy(data_ + end_, bytes.data(), bytes.size());
   end_ += bytes.size();
 }
 
 std::span<std::byte> byte_queue::prepare(std::size_t least) {
   make_room(least);
-  return {data_.get() + end_, capacity_ - end_};
+  return {data_ + end_, capacity_ - end_};
 }
 
 void byte_queue::shrink() noexcept {
   if (!empty()) return;
   begin_ = end_ = 0;
   if (capacity_ > idle_bytes) {
-    data_.reset();
+    memory_.reset();
+    data_ = nullptr;
     capacity_ = 0;
   }
 }
@@ -33,13 +48,15 @@ void byte_queue::make_room(std::size_t bytes) {
   const std::size_t used = size();
   // Moving to the front pays only when half of the block becomes free by it.
   if (capacity_ >= used + bytes && begin_ >= capacity_ / 2) {
-    std::memmove(data_.get(), data_.get() + begin_, used);
+    std::memmove(data_, data_ + begin_, used);
   } else {
     const std::size_t wanted = std::max({idle_bytes, used + bytes, used * 2});
-    std::unique_ptr<std::byte[], free> grown{
-        static_cast<std::byte*>(::operator new(wanted, boundary))};
-    if (used != 0) std::memcpy(grown.get(), data_.get() + begin_, used);
-    data_ = std::move(grown);
+    const bool large = wanted >= aligned_from;
+    std::unique_ptr<std::byte[]> grown{new std::byte[large ? wanted + boundary : wanted]};
+    std::byte* const to = large ? aligned(grown.get()) : grown.get();
+    if (used != 0) std::memcpy(to, data_ + begin_, used);
+    memory_ = std::move(grown);
+    data_ = to;
     capacity_ = wanted;
   }
   begin_ = 0;

@@ -5,6 +5,10 @@
 #include <cstdlib>
 #include <new>
 
+#if defined(_WIN32)
+#include <malloc.h>
+#endif
+
 namespace support {
 
 namespace {
@@ -68,6 +72,16 @@ void* operator new(std::size_t bytes) {
 }
 void operator delete(void* block) noexcept { std::free(block); }
 void operator delete(void* block, std::size_t) noexcept { std::free(block); }
+
+void* operator new(std::size_t bytes, std::align_val_t boundary) {
+  if (support::fails()) throw std::bad_alloc{};
+  if (void* made = ::_aligned_malloc(bytes, static_cast<std::size_t>(boundary))) return made;
+  throw std::bad_alloc{};
+}
+void operator delete(void* block, std::align_val_t) noexcept { ::_aligned_free(block); }
+void operator delete(void* block, std::size_t, std::align_val_t) noexcept {
+  ::_aligned_free(block);
+}
 
 #endif
 #endif

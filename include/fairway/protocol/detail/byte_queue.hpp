@@ -1,13 +1,12 @@
 // The bytes that arrived and that no message has used up yet, in one piece.
 //
 // Using bytes up moves a mark and nothing else, so what refers to them stays valid until `append`
-// or `prepare`. It grows with what arrives, never with what a peer declares. Its memory begins at a
-// multiple of 64, where the kernel copies fastest (lib/engine/buffer_pool.hpp).
+// or `prepare`. It grows with what arrives, never with what a peer declares. A block of a page or
+// more begins at a multiple of 64, where kernels copy fastest (lib/engine/buffer_pool.hpp).
 #pragma once
 
 #include <cstddef>
 #include <memory>
-#include <new>
 #include <span>
 
 namespace fairway::detail {
@@ -16,7 +15,11 @@ class byte_queue {
  public:
   static constexpr std::size_t idle_bytes = 256;  // what an idle connection may keep
 
-  std::span<const std::byte> bytes() const noexcept { return {data_.get() + begin_, size()}; }
+  byte_queue() = default;
+  byte_queue(const byte_queue&) = delete;
+  byte_queue& operator=(const byte_queue&) = delete;
+
+  std::span<const std::byte> bytes() const noexcept { return {data_ + begin_, size()}; }
   std::size_t size() const noexcept { return end_ - begin_; }
   bool empty() const noexcept { return begin_ == end_; }
   std::size_t capacity() const noexcept { return capacity_; }
@@ -30,14 +33,10 @@ class byte_queue {
   void shrink() noexcept;
 
  private:
-  static constexpr std::align_val_t boundary{64};
-  struct free {
-    void operator()(std::byte* memory) const noexcept { ::operator delete(memory, boundary); }
-  };
-
   void make_room(std::size_t bytes);
 
-  std::unique_ptr<std::byte[], free> data_;  // null: nothing was kept yet
+  std::unique_ptr<std::byte[]> memory_;  // null: nothing was kept yet
+  std::byte* data_ = nullptr;            // in it
   std::size_t capacity_ = 0;
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
