@@ -68,11 +68,9 @@ fi
 [ "$wine" = yes ] || set -- "$@" --windows "$top/build/nothing"
 
 # In a network namespace of its own where that is allowed; runner/quiet.py says why.
-if unshare --net true 2>/dev/null; then
-  exec unshare --net python3 -B "$top/tests/bench/runner/main.py" --own-network "$@"
+runner=$top/tests/bench/runner
+outside=$(readlink /proc/self/ns/net 2>/dev/null) || outside=unknown
+if unshare --net python3 -B "$runner/quiet.py" --try "$outside" 2>/dev/null; then
+  exec unshare --net python3 -B "$runner/main.py" --outside "$outside" "$@"
 fi
-if unshare --user --map-root-user --net true 2>/dev/null; then
-  exec unshare --user --map-root-user --net \
-    python3 -B "$top/tests/bench/runner/main.py" --own-network "$@"
-fi
-exec python3 -B "$top/tests/bench/runner/main.py" "$@"
+exec python3 -B "$runner/main.py" "$@"

@@ -73,7 +73,7 @@ class idle {
   outcome& found_;
   byte_stream bytes_;
   process server_;
-  std::vector<unsigned char> room_;
+  aligned_bytes room_;
   std::vector<int> all_;
 };
 

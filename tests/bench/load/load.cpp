@@ -24,6 +24,7 @@ constexpr const char* help =
     "  --depth N           messages in flight on each (1)\n"
     "  --turns N           of each server (1); of several there is one before that does not count\n"
     "  --seconds S         measured in each turn (1); --warm S before that (0.1)\n"
+    "  --whole 1           a turn ends when what was in flight at that time is answered\n"
     "  --count N           requests to measure instead of a time\n"
     "  --pause MS          echo: after each answer (0)\n"
     "  --poll 1            never sleep while measuring; needs a processor of its own\n"
@@ -68,6 +69,8 @@ bench::plan parse(int count, char** words) {
       p.turns = std::strtoull(value, nullptr, 10);
     } else if (word == "--poll") {
       p.poll = value[0] == '1';
+    } else if (word == "--whole") {
+      p.whole = value[0] == '1';
     } else if (word == "--pid" && !p.servers.empty()) {
       p.servers.back().pid = static_cast<pid_t>(std::strtol(value, nullptr, 10));
     } else if (word == "--allocations" && !p.servers.empty()) {

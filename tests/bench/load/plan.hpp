@@ -36,6 +36,9 @@ struct plan {
   double seconds = 1;            // of each turn
   std::uint64_t count = 0;       // requests to measure instead of a time; 0: by time
   int pause_ms = 0;              // echo: after each answer, so that the server is asleep
+  // A turn lasts until all that was in flight when its time was up has been answered: for works
+  // that have seconds of it.
+  bool whole = false;
   // Never sleeps while it measures: otherwise a server pays for waking the load generator, now and
   // then, and on a virtual machine that costs more than a request.
   bool poll = false;

@@ -34,12 +34,18 @@ class turns {
     self().resume();
     until(slice_.before.at_ns + ns_of(plan_.seconds), plan_.count);
     slice_.after = server_.look(true);
-    // A poll in vain is no work.
-    slice_.after.own_cpu_ns -= std::min(idle_ns_, slice_.after.own_cpu_ns);
     slice_.timed = slice_.requests;
+    std::uint64_t in_vain = idle_ns_;  // a poll in vain is no work
     self().settle();
     measuring_ = false;
     slice_.settled_ns = now_ns();
+    if (plan_.whole) {
+      slice_.after.at_ns = slice_.settled_ns;
+      slice_.after.own_cpu_ns = now_ns(CLOCK_PROCESS_CPUTIME_ID);
+      slice_.timed = slice_.requests;
+      in_vain = idle_ns_;
+    }
+    slice_.after.own_cpu_ns -= std::min(in_vain, slice_.after.own_cpu_ns);
     server_.let_rest();
     const usage rested = server_.look(false);
     slice_.after.cpu_ns = rested.cpu_ns;

@@ -44,11 +44,17 @@ def main():
     words.add_argument("second", metavar="B.json")
     words.add_argument("--within", type=float, default=0.05, metavar="SHARE")
     given = words.parse_args()
-    both = []
+    both, machines = [], []
     for path in (given.first, given.second):
         with open(path, encoding="utf-8") as file:
-            both.append(ratios_of(json.load(file)))
+            results = json.load(file)
+        both.append(ratios_of(results))
+        machines.append(results["machine"])
     first, second = both
+    for name in ("network", "congestion_control", "idle_processors"):
+        how = [about.get(name, "not told") for about in machines]
+        if how[0] != how[1]:
+            print(f"not alike: {name}: {how[0]}, {how[1]}")
     apart = {key: second[key][0] / first[key][0] - 1 for key in first if key in second}
     if not apart:
         print("compare.py: they have no ratio in common", file=sys.stderr)

@@ -51,7 +51,8 @@ def parse():
     words.add_argument("--windows", default=os.path.join(top, "build", "windows"))
     words.add_argument("--out",
                        help="folder of the report (BUILD/bench, a smoke BUILD/bench_smoke)")
-    words.add_argument("--own-network", action="store_true", help=argparse.SUPPRESS)
+    # Of run.sh, in a network namespace of its own: the one it came from.
+    words.add_argument("--outside", help=argparse.SUPPRESS)
     given = words.parse_args()
     given.top = top
     given.out = given.out or os.path.join(given.build, "bench_smoke" if given.smoke else "bench")
@@ -115,13 +116,13 @@ class Run:
             # However busy the machine is, so many are answered.
             counted = work.figure == "cpu_us" and work.server == "echo" or work.kind == "wine"
             return words + (["--count", 200] if counted else [])
-        words = ["--seconds", work.seconds[self.index]]
+        words = ["--seconds", work.seconds[self.index]] + (["--whole", 1] if work.whole else [])
         return words + (["--warm", work.warm] if work.kind != "pair" else [])
 
     def times(self, work):
         """How often servers are started, and how many turns each gets."""
         if self.given.smoke or self.late():
-            return 1, 1 if self.given.smoke else 2
+            return 1, 1 if self.given.smoke else min(2, work.turns[self.index])
         return work.sittings[self.index], work.turns[self.index]
 
     def say(self, text):
@@ -158,8 +159,8 @@ class Run:
 
     def more_sittings(self, works):
         """One more for each group with ratios that another run would give otherwise, and again:
-        for as many groups as the time may do to settle, those first that need the least. Time that
-        is too short for any goes to all."""
+        for as many groups as the time may do to settle, those first that need the least; else for
+        those that are not far from it, or for all."""
         judged = [(work, group) for work in works for group in work.groups
                   if work.kind in ("tcp", "key_value") and work.figure == "cpu_us"
                   and "why" not in work.entries[group.names[0]]]
@@ -173,8 +174,9 @@ class Run:
                 needed += seconds
                 if seconds > 0 and needed < self.seconds_left():
                     hopeful.append(judged[order])
-            if not hopeful:
-                hopeful = [judged[order] for seconds, order in lacking if seconds > 0]
+            for most in (3 * self.seconds_left(), float("inf")):
+                hopeful = hopeful or [judged[order] for seconds, order in lacking
+                                      if 0 < seconds < most]
             if not hopeful:
                 break
             for work, group in hopeful:
@@ -339,7 +341,10 @@ def asked_words(words):
     if "--windows" in words:
         at = words.index("--windows")
         words = words[:at] + ["--no-wine"] + words[at + 2:]
-    return " ".join(word for word in words if word != "--own-network")
+    if "--outside" in words:
+        at = words.index("--outside")
+        words = words[:at] + words[at + 2:]
+    return " ".join(words)
 
 
 def main():
@@ -352,8 +357,10 @@ def main():
     expected = sum(work.estimate(not (given.quick or given.smoke)) for work in works)
     if not given.smoke:
         print(f"{len(works)} works, about {expected / 60:.0f} minutes", flush=True)
-    if given.own_network:
-        quiet.set_up_network()
+    if given.outside:
+        quiet.set_up_network(given.outside)
+        # One that is alive makes its sockets where it was started, the next one here.
+        processes.end_wine_server(given.windows)
     # So that what was started is ended.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     run = Run(given)
@@ -364,10 +371,12 @@ def main():
         "mode": run.mode,
         "server_core": run.place.server_core, "client_core": run.place.client_core,
         "machine": {**machine.describe(given.top, given.build, given.windows),
-                    **quiet.describe(given.own_network)},
+                    **quiet.describe(given.outside is not None)},
         "names": plan.NAMES,
         "works": run.works(works),
     }
+    if given.outside:
+        processes.end_wine_server(given.windows)
     results["seconds"] = round(time.monotonic() - run.begun)
     results["machine"].update(company.shares())
     results["bars"] = [] if given.smoke else bars.judge(results)

@@ -49,7 +49,8 @@ def section(results):
     about = results["machine"]
     return (f"Measured {results['date'][:10]} on {about['system']}, kernel {about['kernel']}, "
             f"{about['cores']} cores ({about['processor']}), {about['compiler']}, by "
-            f"`{results['command'].strip()}` (commit {about['commit']}):\n\n"
+            f"`{results['command'].strip()}` (commit {about['commit']}; network: "
+            f"{about.get('network', 'the machine')}, {about.get('congestion_control', '')}):\n\n"
             f"{main_table(results)}\n\n"
             "![server CPU a request](tests/bench/chart.svg)\n\n"
             f"<details><summary>Every bar</summary>\n\n{bars(results)}\n\n</details>")

@@ -294,6 +294,17 @@ def wine_command(place, words):
             os.path.join(place.windows, "wine"), program, *words[1:]]
 
 
+def end_wine_server(prefix):
+    """With all programs of that prefix; does nothing where there is none."""
+    wineserver = shutil.which("wineserver")
+    prefix = os.path.join(prefix, "wine")
+    if wineserver is None or not os.path.isdir(prefix):
+        return
+    for word in ("-k", "-w"):
+        subprocess.run([wineserver, word], env={**os.environ, "WINEPREFIX": prefix},
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+
+
 def wine_server(place, words, work):
     return Server(place, [*wine_command(place, words), "--work", work.server]).wait(60)
 

@@ -9,10 +9,11 @@
 //         as 8 bytes, the low ones first
 // source  sends the pattern in pieces of 64 KiB until the client goes away
 //
-// Buffers of all of them, and of the load generator, begin at a multiple of 64 bytes. The kernel
-// copies with `rep movsb`, and some processors (AMD's Zen 3) take thirty times as long for it when
-// the destination is 1 to 31 bytes behind the source, modulo 4 KiB. malloc's large blocks begin 16
-// bytes into a page, so a message of whole pages met that or did not, by the start's luck.
+// Buffers begin at a multiple of 64 bytes, in all of these and in the load generator (ZeroMQ and
+// redis-server make their own). The kernel copies with `rep movsb`, which takes some processors
+// (AMD's Zen 3) thirty times as long when (destination - source) modulo 4,096 is 1 to 31. Large
+// blocks of malloc begin 16 bytes into a page, so messages of whole pages met that, or did not, by
+// the luck of a start.
 //
 // The first line of output says where it listens. It runs until it is killed.
 #ifndef FAIRWAY_BENCH_SERVERS_COMMON_H
