@@ -45,7 +45,9 @@ class turns {
       slice_.timed = slice_.requests;
       in_vain = idle_ns_;
     }
-    slice_.after.own_cpu_ns -= std::min(in_vain, slice_.after.own_cpu_ns);
+    // By the clock: more than was spent, should another program have had the processor.
+    const std::uint64_t spent = slice_.after.own_cpu_ns - slice_.before.own_cpu_ns;
+    slice_.after.own_cpu_ns -= std::min(in_vain, spent);
     server_.let_rest();
     const usage rested = server_.look(false);
     slice_.after.cpu_ns = rested.cpu_ns;
