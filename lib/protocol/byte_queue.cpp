@@ -1,7 +1,8 @@
 #include <fairway/protocol/detail/byte_queue.hpp>
 
+#include <boost/align/align_up.hpp>
+
 #include <algorithm>
-#include <cstdint>
 #include <cstring>
 #include <utility>
 
@@ -9,13 +10,12 @@ namespace fairway::detail {
 
 namespace {
 
+// By hand: glibc keeps no cache of what an aligned `operator new` gives.
 constexpr std::size_t boundary = 64;
 constexpr std::size_t aligned_from = 4096;
 
-// `operator new` gives multiples of 16, and aligned blocks cost glibc more.
 std::byte* aligned(std::byte* memory) noexcept {
-  const std::size_t beyond = reinterpret_cast<std::uintptr_t>(memory) % boundary;
-  return beyond == 0 ? memory : memory + (boundary - beyond);
+  return static_cast<std::byte*>(boost::alignment::align_up(memory, boundary));
 }
 
 }  // namespace

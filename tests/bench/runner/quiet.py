@@ -1,6 +1,9 @@
 """What a run does to the machine, for itself alone and while it lasts, so that turns of one work
 are alike. Whatever is not allowed stays as it is; the report says how it was.
 
+The figures below are of 2026-11-27: sittings of a second with four servers (Fairway's engines,
+libuv, the bare ring), a dozen of each way in turn.
+
 The network is a namespace of its own (run.sh), where Reno controls congestion. A machine's default
 may be BBR, which paces what it sends by timers, in packets of a size that follows from that pace,
 and lowers the pace now and then to probe: on loopback that made some servers, from one start to the
