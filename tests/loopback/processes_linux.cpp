@@ -6,6 +6,7 @@
 #include "support/own_network.hpp"
 
 #include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 
@@ -38,8 +39,10 @@ std::size_t open_descriptors() {
   return count;
 }
 
-// What the last one left is closed when its end has been seen, which a busy machine may delay.
+// What the last ones left is closed when their ends have been seen, which a busy machine may delay.
+// The port looks at the kernel for that: one without work does not, as Asio's do not.
 void nothing_left(completion_port& port, std::size_t before) {
+  const auto work = asio::make_work_guard(port);
   pump(port, [&] { return open_descriptors() <= before + 2; });
 }
 
