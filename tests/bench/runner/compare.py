@@ -14,7 +14,7 @@ import figures
 
 
 def ratios_of(results):
-    """(work, contender) -> the median ratio, that of each sitting, whether the run is sure."""
+    """(work, contender) -> the ratio, that of each sitting, whether the run is sure."""
     found = {}
     for work in results["works"]:
         if work["figure"] != "cpu_us":
@@ -23,9 +23,9 @@ def ratios_of(results):
         under = work["contenders"][base]
         for name in others:
             entry = work["contenders"][name]
-            each = figures.ratios(entry, under, "cpu_us")
-            if each:
-                found[work["name"], name] = (figures.median(each),
+            value = figures.ratio(entry, under, "cpu_us")
+            if value is not None:
+                found[work["name"], name] = (value,
                                              figures.by_sitting(entry, under, "cpu_us"),
                                              figures.is_settled(entry, under, "cpu_us"))
     return found

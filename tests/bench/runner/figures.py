@@ -1,5 +1,6 @@
 """Medians, spread, and ratios taken pair by pair: round against round."""
 
+import math
 import random
 import statistics
 
@@ -7,10 +8,20 @@ import statistics
 # in a thousand: with two hundred ratios one in twenty is ten.
 SETTLED = 0.05
 SURE = 3  # standard deviations
+CUT = 0.1  # of the ratios of rounds, at each side
 
 
 def median(values):
     return statistics.median(values) if values else None
+
+
+def middle_mean(values):
+    """The mean without the lowest and the highest tenth (a trimmed mean): rounds in which something
+    else ran do not count, and another run differs by less than its median does."""
+    if not values:
+        return None
+    cut = min(math.ceil(CUT * len(values)), (len(values) - 1) // 2)
+    return statistics.fmean(sorted(values)[cut:len(values) - cut])
 
 
 def quartiles(values):
@@ -53,28 +64,34 @@ def ratios(over, under, figure):
     return [one for each in grouped(over, under, figure) for one in each]
 
 
+def ratio(over, under, figure):
+    """One contender to another."""
+    return middle_mean(ratios(over, under, figure))
+
+
 def by_sitting(over, under, figure):
-    """The median ratio of each sitting."""
-    return [median(each) for each in grouped(over, under, figure)]
+    """The ratio of each sitting."""
+    return [middle_mean(each) for each in grouped(over, under, figure)]
 
 
 def doubt(over, under, figure):
-    """By how much of it the median ratio of two runs like this one differs at most: what drawing
+    """By how much of it the ratio of two runs like this one differs at most: what drawing
     the sittings anew gives (a bootstrap), and more where they are few, which may be alike by
     chance (about what Student's t asks for). None: of a single sitting nobody knows."""
     by = grouped(over, under, figure)
     if len(by) < 2:
         return None
     draw = random.Random(1).choices
-    medians = [median([one for each in draw(by, k=len(by)) for one in each]) for _ in range(200)]
+    drawn = [middle_mean([one for each in draw(by, k=len(by)) for one in each])
+             for _ in range(200)]
     few = 1 + 8 / (len(by) - 1) ** 1.5
-    return few * SURE * 2 ** 0.5 * statistics.stdev(medians) / median(medians)
+    return few * SURE * 2 ** 0.5 * statistics.stdev(drawn) / median(drawn)
 
 
-def span(ratio, doubt_of_it):
+def span(value, doubt_of_it):
     """Between what a ratio is, nineteen times of twenty."""
     half = doubt_of_it / SURE * 1.96 / 2 ** 0.5
-    return ratio * (1 - half), ratio * (1 + half)
+    return value * (1 - half), value * (1 + half)
 
 
 def is_settled(over, under, figure):

@@ -28,7 +28,7 @@ def main_table(results):
         if not entry["rounds"]:
             lines.append(f"| {entry['title']} | {entry.get('why', '')} | | | | | | |")
             continue
-        ratio = figures.median(figures.ratios(entry, base, "cpu_us"))
+        ratio = figures.ratio(entry, base, "cpu_us")
         of_entry = [figures.of_entry(entry, name) for name in (
             "cpu_us", "requests_per_second", "p50_us", "p99_us", "calls", "allocations")]
         cells = [of_entry[0], ratio, *of_entry[1:]]

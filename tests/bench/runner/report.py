@@ -83,7 +83,7 @@ def ratio_of(entry, base, figure):
         halves = [figures.quartiles(found)]
         sittings = figures.by_sitting(entry, base, figure)
         halves += [figures.quartiles(sittings)] if len(sittings) > 1 else []
-        return figures.median(found), [f"{low:.2f} to {high:.2f}" for low, high in halves]
+        return figures.middle_mean(found), [f"{low:.2f} to {high:.2f}" for low, high in halves]
     if figures.column(entry["rounds"], figure):
         return None, []  # they were never alive together
     over, under = figures.of_entry(entry, figure), figures.of_entry(base, figure)
@@ -196,23 +196,24 @@ def machine_table(results):
 
 
 METHOD = """One load generator, on one core, drives the servers, which are on the other one; it
-compares every byte and reads the server's CPU clock and its own at both ends of the measured time
-(the server's while it sleeps, since the kernel brings the clock of one that runs up to date at
-its ticks alone, some milliseconds apart). Servers that are alive at once take turns (A B C, C B
-A, ...): all of a table, or the first contender and some more, so that no turn is far from its
-own; whose turn it is not sleeps, and the first turn of a server does not count where it has more.
-That is a sitting; for the next one servers are started afresh, and the sittings of a table are
-spread over the whole run. Pairs of processes take turns in rounds, afresh each time. Figures are
-medians; times are those of all turns; a ratio is the median of the ratios of each turn to the same
-turn of the first contender, so that a machine which is slower for a while is slower for both. Where
-another run would give a ratio of server CPU that is more than 5 % away (what drawing the sittings
-anew tells, and three standard deviations of it) only its range is given; time that is left when
-all works are done goes to those. The share of user and system time is sampled by the kernel.
-System calls are counted by strace, allocations by a preloaded counter, each in a pass of its
-own. Where the system allows it the network is a namespace of its own with Reno instead of the
-machine's congestion control, and no processor halts while servers are alive that are judged by
-their CPU (see the machine below for this run). All contenders receive into and send from memory at
-a multiple of 64 bytes, but for ZeroMQ and redis-server, which make their own."""
+compares every byte and reads the server's CPU clock and its own at both ends of the measured
+time (the server's while it sleeps, since the kernel brings the clock of one that runs up to date
+at its ticks alone, some milliseconds apart). Servers that are alive at once take turns (A B C, C
+B A, ...): all of a table, or the first contender and some more, so that no turn is far from its
+own; whose turn it is not sleeps, and the first turn of a server does not count where it has
+more. That is a sitting; for the next one servers are started afresh, and the sittings of a table
+are spread over the whole run. Pairs of processes take turns in rounds, afresh each time. Figures
+are medians; times are those of all turns; a ratio is the mean of the ratios of each turn to the
+same turn of the first contender, without the lowest and the highest tenth of them, so that a
+machine which is slower for a while is slower for both. Where another run would give a ratio of
+server CPU that is more than 5 % away (what drawing the sittings anew tells, and three standard
+deviations of it) only its range is given; time that is left when all works are done goes to
+those. The share of user and system time is sampled by the kernel. System calls are counted by
+strace, allocations by a preloaded counter, each in a pass of its own. Where the system allows it
+the network is a namespace of its own with Reno instead of the machine's congestion control, and
+no processor halts while servers are alive that are judged by their CPU (see the machine below
+for this run). All contenders receive into and send from memory at a multiple of 64 bytes, but
+for ZeroMQ and redis-server, which make their own."""
 
 
 def write(results, folder):
