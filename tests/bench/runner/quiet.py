@@ -13,8 +13,9 @@ next, half as dear again, and the ratios of one connection with a megabyte in fl
 The network's packets carry 15 pages. Loopback's own MTU makes them 65,483 bytes, which is odd:
 where a piece of a stream begins in the kernel's pages moves on by odd numbers, and again and again
 within 31 bytes behind where it begins in the server's, where AMD's Zen 3 copies at half the speed
-(`rep movsb`). A source of bulk took 9 us a message in some turns and 20 in others (2026-11-28:
-medians of ten contenders 12 to 20; with 15 pages 9 to 11).
+(`rep movsb`). A source of bulk took 9 us a message in some turns and 20 in others (2026-11-28,
+`run.sh --only source --minutes 1` each way: medians of ten contenders 12 to 20; with 15 pages 9 to
+11).
 
 The processors do not halt while servers are alive that are judged by their CPU (PM QoS:
 /dev/cpu_dma_latency). What waking a halted one costs is a matter of the hypervisor's and of what
