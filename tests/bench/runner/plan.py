@@ -184,7 +184,7 @@ def echo(connections, size, depth, **more):
     # in a given time than these. Works that need more sittings get them when all have had theirs.
     turn = connections * (10e-6 + size * depth / 1e9)
     sittings, turns = (((8, 6), (12, 16)) if turn < SHORT_SECONDS / 2 else
-                       ((6, 6), (6, 6)) if turn < 0.1 else ((2, 4), (1, 1)))
+                       ((6, 6), (6, 6)) if turn < 0.1 else ((2, 4), (1, 2)))
     # Where one time for all is long, what is in flight when the time is up takes another.
     is_long = turn >= 0.05
     timing = {"warm": 0.02 if is_long else max(0.003, turn),
