@@ -5,7 +5,8 @@
 #                processes: the loopback fast path beside TCP and AF_UNIX), micro, key_value, wine
 #   --minutes N  of a run that is not quick (70): what is left of them when all works are done goes
 #                to the ratios that another run would give otherwise
-#   --smoke      every contender once and very short; only whether it answers right is looked at
+#   --smoke      the runner's own tests, then every contender once and very short; only whether it
+#                answers right is looked at
 #   --no-wine    without the Windows build and its contenders
 #   --no-build   with what is built already
 #   --compare A.json B.json
@@ -67,8 +68,12 @@ if [ "$build" = yes ]; then
 fi
 [ "$wine" = yes ] || set -- "$@" --windows "$top/build/nothing"
 
-# In a network namespace of its own where that is allowed; runner/quiet.py says why.
 runner=$top/tests/bench/runner
+if [ "$smoke" = yes ]; then
+  python3 -B "$runner/self_test.py" || exit 1
+fi
+
+# In a network namespace of its own where that is allowed; runner/quiet.py says why.
 outside=$(readlink /proc/self/ns/net 2>/dev/null) || outside=unknown
 if unshare --net python3 -B "$runner/quiet.py" --try "$outside" 2>/dev/null; then
   exec unshare --net python3 -B "$runner/main.py" --outside "$outside" "$@"

@@ -1,0 +1,231 @@
+"""The runner's own tests, which need nothing built: python3 -B self_test.py
+
+Statistics of made-up rounds whose answer is known, verdicts of bars, how sittings and groups are
+paired, which of the works gets the time that is left, and the exit status of `run.sh --compare`.
+"""
+
+import contextlib
+import io
+import json
+import os
+import random
+import sys
+import tempfile
+import unittest
+
+import bars
+import compare
+import figures
+import markdown
+import plan
+
+
+def entry(*sittings, figure="cpu_us"):
+    """A contender whose sittings had these figures, a list of those of their turns for each."""
+    found = {"title": "one", "rounds": [], "sittings": []}
+    for number, turns in enumerate(sittings):
+        found["rounds"] += [None if value is None else {figure: value} for value in turns]
+        found["sittings"].append({"number": number, "turns": len(turns)})
+    return found
+
+
+def noisy(center, sittings, scatter, seed, turns=6):
+    draw = random.Random(seed)
+    return entry(*[[center * draw.gauss(1, scatter) for _ in range(turns)]
+                   for _ in range(sittings)])
+
+
+class Statistics(unittest.TestCase):
+    def test_a_tenth_at_each_side_does_not_count(self):
+        self.assertEqual(figures.middle_mean([1, 2, 3, 4, 5, 6, 7, 8, 9, 1000]), 5.5)
+        self.assertEqual(figures.middle_mean([-1000, 4, 6, 5, 5, 1000]), 5)
+
+    def test_few_values_have_a_middle(self):
+        self.assertIsNone(figures.middle_mean([]))
+        self.assertEqual(figures.middle_mean([3]), 3)
+        self.assertEqual(figures.middle_mean([1, 3]), 2)
+        self.assertEqual(figures.middle_mean([1, 3, 1000]), 3)
+
+    def test_quartiles_of_few_are_the_least_and_the_most(self):
+        self.assertEqual(figures.quartiles([]), (None, None))
+        self.assertEqual(figures.quartiles([3, 1, 2]), (1, 3))
+        self.assertEqual(figures.quartiles([1, 2, 3, 4, 5]), (2, 4))
+
+    def test_a_round_is_compared_with_the_same_round_of_the_same_sitting(self):
+        # The machine is ten times slower in the second sitting, and again in its second round.
+        over = entry([2, 2], [20, 200])
+        under = entry([1, 1], [10, 100])
+        self.assertEqual(figures.ratios(over, under, "cpu_us"), [2, 2, 2, 2])
+
+    def test_a_lost_round_takes_its_pair_along_and_no_other(self):
+        over = entry([2, None, 6])
+        under = entry([1, 1, 2])
+        self.assertEqual(figures.ratios(over, under, "cpu_us"), [2, 3])
+
+    def test_sittings_of_others_are_not_paired(self):
+        over, under = entry([2], [4]), entry([1], [1])
+        over["sittings"][1]["number"] = 7
+        self.assertEqual(figures.ratios(over, under, "cpu_us"), [2])
+
+    def test_a_single_sitting_tells_nothing_of_another_run(self):
+        one = entry([1, 1, 1, 1])
+        self.assertIsNone(figures.doubt(one, one, "cpu_us"))
+        self.assertFalse(figures.is_settled(one, one, "cpu_us"))
+
+    def test_doubt_comes_from_sittings_not_from_turns(self):
+        steady = entry(*[[1.0] * 6 for _ in range(16)])
+        # As many turns and as wide apart, within the sittings or between them.
+        within = entry(*[[0.9, 1.1] * 3 for _ in range(16)])
+        between = entry(*[[0.9] * 6 if at % 2 else [1.1] * 6 for at in range(16)])
+        self.assertLess(figures.doubt(within, steady, "cpu_us"), 0.001)
+        self.assertGreater(figures.doubt(between, steady, "cpu_us"), 0.05)
+
+    def test_few_sittings_are_doubted_more_than_their_scatter_says(self):
+        def of(sittings):
+            by = [0.99 if at % 2 else 1.01 for at in range(sittings)]
+            over = entry(*[[value] * 6 for value in by])
+            return figures.doubt(over, entry(*[[1.0] * 6] * sittings), "cpu_us")
+        # The square root of their number alone would make it 4.
+        self.assertGreater(of(4) / of(64), 6)
+
+    def test_settled_ratios_of_two_runs_are_alike(self):
+        """The promise itself: of made-up pairs of runs, those that both are sure of."""
+        sure = apart = 0
+        for seed in range(60):
+            ratios = []
+            for run in (1, 2):
+                over = noisy(1.2, 24, 0.05, f"over {seed} {run}")
+                under = noisy(1.0, 24, 0.05, f"under {seed} {run}")
+                if figures.is_settled(over, under, "cpu_us"):
+                    ratios.append(figures.ratio(over, under, "cpu_us"))
+            if len(ratios) == 2:
+                sure += 1
+                apart += abs(ratios[0] / ratios[1] - 1) > figures.SETTLED
+        self.assertGreater(sure, 30)
+        self.assertLessEqual(apart, 1)
+
+    def test_a_sitting_is_taken_in(self):
+        taken = {"rounds": []}
+        turns = [{"requests": 10, "cpu_us": 4.0}, {"requests": 0}, {"requests": 10, "cpu_us": 6.0}]
+        figures.add_sitting(taken, 3, {"rounds": turns, "p50_us": 50, "user_share": 0.25})
+        figures.add_sitting(taken, 5, {"rounds": turns, "p50_us": 70, "user_share": 0.25})
+        self.assertEqual(taken["rounds"][1], None)
+        self.assertEqual([one["number"] for one in taken["sittings"]], [3, 5])
+        self.assertEqual((taken["p50_us"], taken["user_us"], taken["system_us"]), (60, 1.25, 3.75))
+
+    def test_numbers_are_for_people(self):
+        shown = map(figures.number, (None, 0, 163254, 37.12, 1.004, 0.0317))
+        self.assertEqual(list(shown), ["", "0.00", "163,254", "37.1", "1.00", "0.0317"])
+        self.assertEqual(figures.close(0.954), "0.954")
+
+
+class Plan(unittest.TestCase):
+    def test_names_are_unique_and_known(self):
+        works = list(plan.works())
+        self.assertEqual(len({work.name for work in works}), len(works))
+        for work in works:
+            self.assertLessEqual(set(work.contenders), set(plan.NAMES), work.name)
+
+    def test_each_size_count_and_depth_is_echoed(self):
+        names = {work.name for work in plan.works()}
+        for connections in (1, 64, 1000):
+            for size in (64, 1024, 16384, 65536):
+                for depth in (1, 16):
+                    self.assertIn(f"echo_{size}x{connections}x{depth}", names)
+
+    def test_every_contender_is_alive_with_the_first(self):
+        for work in plan.works():
+            groups = work.split()
+            others = [name for group in groups for name in group.names[1:]]
+            if work.alone:
+                self.assertEqual([group.names for group in groups],
+                                 [[name] for name in work.contenders])
+                continue
+            self.assertEqual(sorted(others), sorted(work.contenders[1:]), work.name)
+            for group in groups:
+                self.assertEqual(group.names[0], work.contenders[0])
+                self.assertTrue(work.together or len(group.names) <= plan.GROUP + 1, work.name)
+
+    def group(self, scatter):
+        work = next(work for work in plan.works() if work.name == "echo_64x1000x1")
+        work.entries = {name: noisy(1, 16, scatter if at else 0.0001, name)
+                        for at, name in enumerate(work.contenders)}
+        group = work.split()[0]
+        group.sat, group.seconds = 16, 8.0
+        return work, group
+
+    def test_what_is_settled_asks_for_no_time(self):
+        work, group = self.group(0.001)
+        self.assertEqual(work.seconds_to_settle(group), 0)
+
+    def test_time_to_settle_goes_with_the_square_of_the_scatter(self):
+        some, more = (work.seconds_to_settle(group)
+                      for work, group in (self.group(0.1), self.group(0.2)))
+        self.assertGreater(some, 0)
+        self.assertAlmostEqual((more + 8) / (some + 8), 4, delta=0.8)
+
+
+class Verdicts(unittest.TestCase):
+    def judged(self, ours, theirs, limit, least=False, figure="cpu_us"):
+        found = bars.Bars({"names": {"us": "Us", "them": "Them"}, "works": [
+            {"name": "w", "contenders": {"us": ours, "them": theirs}}]})
+        found.ratio("engine", "a bar", "w", "us", "them", figure, limit, least)
+        return found.found[0]
+
+    def test_met_and_missed(self):
+        ours, theirs = noisy(0.9, 8, 0.01, 1), noisy(1, 8, 0.01, 2)
+        self.assertEqual(self.judged(ours, theirs, 0.95)["verdict"], "met")
+        self.assertEqual(self.judged(ours, theirs, 0.85)["verdict"], "missed")
+        self.assertEqual(self.judged(ours, theirs, 0.95, least=True)["verdict"], "missed")
+
+    def test_a_peer_that_is_not_there_is_neither(self):
+        gone = {"title": "Them", "rounds": [], "why": "not built: no libuv"}
+        bar = self.judged(noisy(1, 8, 0.01, 1), gone, 0.95)
+        self.assertEqual(bar["verdict"], "no figure: not built: no libuv")
+        self.assertIsNone(bar["figure"])
+
+
+class Compare(unittest.TestCase):
+    def status(self, first, second):
+        """Of two reports with a single ratio."""
+        with tempfile.TemporaryDirectory() as folder:
+            paths = []
+            for name, over in (("A.json", first), ("B.json", second)):
+                paths.append(os.path.join(folder, name))
+                under = entry(*[[1.0] * 6] * len(over["sittings"]))
+                with open(paths[-1], "w", encoding="utf-8") as file:
+                    json.dump({"machine": {}, "works": [
+                        {"name": "w", "figure": "cpu_us",
+                         "contenders": {"us": under, "them": over}}]}, file)
+            said = io.StringIO()
+            words, sys.argv = sys.argv, ["compare.py", *paths]
+            try:
+                with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                    return compare.main(), said.getvalue()
+            finally:
+                sys.argv = words
+
+    def test_alike(self):
+        status, said = self.status(noisy(1.20, 24, 0.02, 1), noisy(1.22, 24, 0.02, 2))
+        self.assertEqual(status, 0, said)
+        self.assertIn("1 of 1 ratios within 5%", said)
+
+    def test_apart(self):
+        status, said = self.status(noisy(1.2, 24, 0.02, 1), noisy(1.3, 24, 0.02, 2))
+        self.assertEqual(status, 1, said)
+        self.assertIn("0 of 1 ratios within 5%", said)
+
+    def test_nothing_to_judge_is_no_success(self):
+        status, said = self.status(noisy(1.2, 24, 0.5, 1), noisy(1.2, 24, 0.5, 2))
+        self.assertEqual(status, 2, said)
+        self.assertIn("sure of no ratio", said)
+
+
+class Markdown(unittest.TestCase):
+    def test_part_of_the_works_is_no_claim(self):
+        for mode, command in (("smoke", "run.sh --smoke"), ("full", "run.sh --only echo")):
+            self.assertTrue(markdown.refusal({"mode": mode, "command": command, "machine": {}}))
+
+
+if __name__ == "__main__":
+    unittest.main()
