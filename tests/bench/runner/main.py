@@ -248,6 +248,8 @@ class Run:
         with contextlib.ExitStack() as stack:
             if work.figure == "cpu_us":
                 stack.enter_context(quiet.awake())
+            if work.send_buffers and self.given.outside:
+                stack.enter_context(quiet.send_buffers(work.send_buffers))
             servers = {}
             for name in here:
                 try:

@@ -109,6 +109,7 @@ class Work:
     alone: bool = False             # one server at a time
     together: bool = True           # all at once, in a single group
     whole: bool = False             # a turn lasts until what is in flight has been answered
+    send_buffers: int = 0           # bytes, the most of a TCP socket; 0: as the machine has it
     smoke: list = field(default_factory=list)  # replaces some words in a smoke
     entries: dict = field(default_factory=dict)  # what a run has found: contender -> figures
     groups: list = field(default_factory=list)
@@ -184,7 +185,7 @@ def echo(connections, size, depth, **more):
     # in a given time than these. Works that need more sittings get them when all have had theirs.
     turn = connections * (10e-6 + size * depth / 1e9)
     sittings, turns = (((8, 6), (12, 16)) if turn < SHORT_SECONDS / 2 else
-                       ((6, 6), (6, 6)) if turn < 0.1 else ((2, 4), (1, 2)))
+                       ((6, 6), (6, 6)) if turn < 0.1 else ((2, 4), (1, 1)))
     # Where one time for all is long, what is in flight when the time is up takes another.
     is_long = turn >= 0.05
     timing = {"warm": 0.02 if is_long else max(0.003, turn),
@@ -228,7 +229,8 @@ def bulk_works():
         yield Work(name, f"{title}, 64 KiB pieces, 4 connections", "tcp",
                    ["--work", name, "--size", 65536, "--connections", 4], READERS,
                    "cpu_us", server=name, sittings=(2, 6), turns=(6, 8), seconds=(0.02,) * 2,
-                   warm=0.01, together=False, counted=(False, True))
+                   warm=0.01, together=False, counted=(False, True),
+                   send_buffers=2 ** 20 if name == "source" else 0)
 
 
 def loop_works():
