@@ -51,7 +51,8 @@ def main():
         both.append(ratios_of(results))
         machines.append(results["machine"])
     first, second = both
-    for name in ("network", "congestion_control", "loopback_mtu", "idle_processors"):
+    for name in ("network", "congestion_control", "loopback_mtu", "send_buffers_of_source",
+                 "idle_processors"):
         how = [about.get(name, "not told") for about in machines]
         if how[0] != how[1]:
             print(f"not alike: {name}: {how[0]}, {how[1]}")

@@ -199,7 +199,8 @@ class Run:
         else:
             self.all_groups(work, work.entries, step)
         if last and work.kind != "micro":
-            self.counts(work, work.entries)
+            with self.network_of(work):
+                self.counts(work, work.entries)
         work.spent += time.monotonic() - begun
         if last:
             self.say(f"{work.name}: {work.title}")
@@ -243,13 +244,18 @@ class Run:
         work.sat += 1
         group.seconds += time.monotonic() - begun
 
+    def network_of(self, work):
+        """Where the network is the machine's it stays as it is."""
+        if work.send_buffers and self.given.outside:
+            return quiet.send_buffers(work.send_buffers)
+        return contextlib.nullcontext()
+
     def sitting(self, work, entries, group, here, number):
         _, turns = self.times(work)
         with contextlib.ExitStack() as stack:
             if work.figure == "cpu_us":
                 stack.enter_context(quiet.awake())
-            if work.send_buffers and self.given.outside:
-                stack.enter_context(quiet.send_buffers(work.send_buffers))
+            stack.enter_context(self.network_of(work))
             servers = {}
             for name in here:
                 try:

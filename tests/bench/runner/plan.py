@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import figures
+import quiet
 
 # Name in the figures, name for people, program with its words. The first is what the others are
 # compared with.
@@ -230,7 +231,7 @@ def bulk_works():
                    ["--work", name, "--size", 65536, "--connections", 4], READERS,
                    "cpu_us", server=name, sittings=(2, 6), turns=(6, 8), seconds=(0.02,) * 2,
                    warm=0.01, together=False, counted=(False, True),
-                   send_buffers=2 ** 20 if name == "source" else 0)
+                   send_buffers=quiet.SOURCE_SENDS if name == "source" else 0)
 
 
 def loop_works():

@@ -18,10 +18,10 @@ within 31 bytes behind where it begins in the server's, where AMD's Zen 3 copies
 11).
 
 What servers of the work `source` may have on its way to a reader is a mebibyte a connection, not
-the four of Linux's default: four connections with four each, and as much in what the reader's
-kernel has room for (33 here), stay in the processor's cache or do not, for seconds at a time. The
-ratios of a sitting scattered by 5 to 13 %, those of bare epoll and libevent between 1.0 and 1.5 of
-ours; now by 1 to 3 (2026-11-28, `run.sh --only source --minutes 1` each way). A message costs 13 us
+the four of Linux's default: four connections with four each, and up to 32 in what the reader's
+kernel has room for here, stay in the processor's cache or do not, for seconds at a time. The ratios
+of a sitting scattered by 5 to 13 %, those of bare epoll and libevent between 1.0 and 1.5 of ours;
+now by 1 to 3 (2026-11-28, `run.sh --only source --minutes 1` each way). A message costs 13 us
 instead of 9 to 20, since a send now waits for room, as it does where the reader is slower.
 
 The processors do not halt while servers are alive that are judged by their CPU (PM QoS:
@@ -46,6 +46,7 @@ IDLE_DRIVER = "/sys/devices/system/cpu/cpuidle/current_driver"
 NAMESPACE = "/proc/self/ns/net"
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 SIOCGIFMTU, SIOCSIFMTU = 0x8921, 0x8922
+SOURCE_SENDS = 2 ** 20
 PACKET = 15 * 4096 + 20 + 20 + 12  # with the headers of IP and of TCP, and its timestamps
 
 
@@ -126,6 +127,7 @@ def describe(own_network):
     never = wish is not None and read(IDLE_DRIVER) not in ("none", "unknown")
     return {"network": "a namespace of its own" if own_network else "the machine's",
             "congestion_control": read(CONGESTION), "loopback_mtu": loopback_mtu(),
+            "send_buffers_of_source": SOURCE_SENDS if own_network else read(SEND_BUFFERS),
             "idle_processors": "do not halt while servers judged by CPU are alive" if never
                                else "halt as the machine has it"}
 
