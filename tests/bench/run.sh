@@ -3,7 +3,7 @@
 #   --quick      within 5 minutes (without the build): fewer and shorter rounds
 #   --only NAME  works and contenders with NAME in their name, or works of a kind: tcp, pair (two
 #                processes: the loopback fast path beside TCP and AF_UNIX), micro, key_value, wine
-#   --minutes N  of a run that is not quick (70): what is left of them when all works are done goes
+#   --minutes N  of a run that is not quick (75): what is left of them when all works are done goes
 #                to the ratios that another run would give otherwise
 #   --smoke      the runner's own tests, then every contender once and very short; only whether it
 #                answers right is looked at

@@ -28,7 +28,7 @@ TABLES = {"tcp": plan.SERVERS, "pair": plan.PAIRS, "key_value": plan.KEY_VALUE_S
 
 # After so long every further work gets one sitting, which takes less than a minute. What is left of
 # it when all works are done goes to the ratios that are not settled.
-SECONDS_MAX = {"smoke": 230, "quick": 255, "full": 70 * 60}
+SECONDS_MAX = {"smoke": 230, "quick": 255, "full": 75 * 60}
 
 
 def parse():
@@ -40,7 +40,7 @@ def parse():
     words.add_argument("--quick", action="store_true",
                        help="within 5 minutes: fewer and shorter rounds")
     words.add_argument("--minutes", type=float, metavar="N",
-                       help="of a run that is not quick (70): longer settles more ratios")
+                       help="of a run that is not quick (75): longer settles more ratios")
     words.add_argument("--smoke", action="store_true",
                        help="every contender once, very short; no figure is judged")
     words.add_argument("--only", metavar="NAME",

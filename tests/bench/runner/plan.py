@@ -185,8 +185,11 @@ def echo(connections, size, depth, **more):
     # compare differs from start to start too, but two turns of many starts settle no more ratios
     # in a given time than these. Works that need more sittings get them when all have had theirs.
     turn = connections * (10e-6 + size * depth / 1e9)
+    # With hundreds of megabytes in flight they drift by 5 % within ten minutes, so that those
+    # sittings have to be spread over the run from the start.
     sittings, turns = (((8, 6), (12, 16)) if turn < SHORT_SECONDS / 2 else
-                       ((6, 6), (6, 6)) if turn < 0.1 else ((2, 4), (1, 1)))
+                       ((6, 6), (6, 6)) if turn < 0.1 else
+                       ((2, 24 if turn < 0.5 else 16), (1, 1)))
     # Where one time for all is long, what is in flight when the time is up takes another.
     is_long = turn >= 0.05
     timing = {"warm": 0.02 if is_long else max(0.003, turn),
