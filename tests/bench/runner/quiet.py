@@ -21,8 +21,8 @@ What servers of the work `source` may have on its way to a reader is a mebibyte 
 the four of Linux's default: four connections with four each, and up to 32 in what the reader's
 kernel has room for here, stay in the processor's cache or do not, for seconds at a time. The ratios
 of a sitting scattered by 5 to 13 %, those of bare epoll and libevent between 1.0 and 1.5 of ours;
-now by 1 to 3 (2026-11-28, `run.sh --only source --minutes 1` each way). A message costs 13 us
-instead of 9 to 20, since a send now waits for room, as it does where the reader is slower.
+now by 1 to 3 (2026-11-28, `run.sh --only source --minutes 0.7` each way). A message costs 13
+us instead of 9 to 20, since a send now waits for room, as it does where the reader is slower.
 
 The processors do not halt while servers are alive that are judged by their CPU (PM QoS:
 /dev/cpu_dma_latency). What waking a halted one costs is a matter of the hypervisor's and of what
