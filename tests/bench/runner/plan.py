@@ -185,8 +185,8 @@ def echo(connections, size, depth, **more):
     # compare differs from start to start too, but two turns of many starts settle no more ratios
     # in a given time than these. Works that need more sittings get them when all have had theirs.
     turn = connections * (10e-6 + size * depth / 1e9)
-    # With hundreds of megabytes in flight they drift by 5 % within ten minutes, so that those
-    # sittings have to be spread over the run from the start.
+    # With hundreds of megabytes in flight they drift over minutes (two runs of 6 minutes of 16 KiB,
+    # 2026-11-28: 6 % apart), so that those sittings are spread over the run from the start.
     sittings, turns = (((8, 6), (12, 16)) if turn < SHORT_SECONDS / 2 else
                        ((6, 6), (6, 6)) if turn < 0.1 else
                        ((2, 24 if turn < 0.5 else 16), (1, 1)))

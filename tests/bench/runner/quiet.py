@@ -21,8 +21,8 @@ What servers of the work `source` may have on its way to a reader is a mebibyte 
 the four of Linux's default: four connections with four each, and up to 32 in what the reader's
 kernel has room for here, stay in the processor's cache or do not, for seconds at a time. The ratios
 of a sitting scattered by 5 to 13 %, those of bare epoll and libevent between 1.0 and 1.5 of ours;
-now by 1 to 3 (2026-11-28, `run.sh --only source --minutes 0.7` each way). A message costs 13
-us instead of 9 to 20, since a send now waits for room, as it does where the reader is slower.
+now by 1 to 3 (2026-11-28, `run.sh --only source --minutes 0.7` each way). A message costs 13 us
+instead of 9 to 20, since a send now waits for room, as it does where the reader is slower.
 
 The processors do not halt while servers are alive that are judged by their CPU (PM QoS:
 /dev/cpu_dma_latency). What waking a halted one costs is a matter of the hypervisor's and of what
@@ -125,9 +125,12 @@ def describe(own_network):
         os.close(wish)
     # Without a driver the kernel has no way to wait that is not a halt.
     never = wish is not None and read(IDLE_DRIVER) not in ("none", "unknown")
+    sends = send_buffers(SOURCE_SENDS) if own_network else contextlib.nullcontext()
+    with sends:
+        most_sent = read(SEND_BUFFERS).split()[-1]
     return {"network": "a namespace of its own" if own_network else "the machine's",
             "congestion_control": read(CONGESTION), "loopback_mtu": loopback_mtu(),
-            "send_buffers_of_source": SOURCE_SENDS if own_network else read(SEND_BUFFERS),
+            "send_buffers_of_source": most_sent,
             "idle_processors": "do not halt while servers judged by CPU are alive" if never
                                else "halt as the machine has it"}
 

@@ -20,11 +20,11 @@ import markdown
 import plan
 
 
-def entry(*sittings, figure="cpu_us"):
+def entry(*sittings):
     """A contender whose sittings had these figures, a list of those of their turns for each."""
     found = {"title": "one", "rounds": [], "sittings": []}
     for number, turns in enumerate(sittings):
-        found["rounds"] += [None if value is None else {figure: value} for value in turns]
+        found["rounds"] += [None if value is None else {"cpu_us": value} for value in turns]
         found["sittings"].append({"number": number, "turns": len(turns)})
     return found
 
@@ -166,10 +166,10 @@ class Plan(unittest.TestCase):
 
 
 class Verdicts(unittest.TestCase):
-    def judged(self, ours, theirs, limit, least=False, figure="cpu_us"):
+    def judged(self, ours, theirs, limit, least=False):
         found = bars.Bars({"names": {"us": "Us", "them": "Them"}, "works": [
             {"name": "w", "contenders": {"us": ours, "them": theirs}}]})
-        found.ratio("engine", "a bar", "w", "us", "them", figure, limit, least)
+        found.ratio("engine", "a bar", "w", "us", "them", "cpu_us", limit, least)
         return found.found[0]
 
     def test_met_and_missed(self):
