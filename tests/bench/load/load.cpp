@@ -91,6 +91,12 @@ void print(const bench::histogram::summary& t) {
               t.p99_us, t.p999_us, t.max_us);
 }
 
+void print(const char* when, const bench::condition& c) {
+  if (c.line_ns == 0) return;
+  std::printf("\"line_ns_%s\": %.1f, \"units_us_%s\": %.2f, \"own_us_%s\": %.2f, ", when,
+              c.line_ns, when, c.units_us, when, c.own_us);
+}
+
 void print(const bench::slice& s, const bench::target& to) {
   const auto span = static_cast<double>(s.after.at_ns - s.before.at_ns);
   const double requests = s.requests != 0 ? static_cast<double>(s.requests) : 1;
@@ -108,6 +114,8 @@ void print(const bench::slice& s, const bench::target& to) {
     std::printf("\"allocations\": %.6f, ",
                 static_cast<double>(s.after.allocations - s.before.allocations) / requests);
   }
+  print("before", s.begun);
+  print("after", s.ended);
   print(s.times);
   std::printf("}");
 }

@@ -1,6 +1,7 @@
 // What the load generator is told, what it finds out, and the bytes it sends and expects.
 #pragma once
 
+#include "gauge.hpp"
 #include "histogram.hpp"
 #include "process.hpp"
 
@@ -47,6 +48,7 @@ struct plan {
 // One turn of one server.
 struct slice {
   usage before, after;
+  condition begun, ended;
   std::uint64_t requests = 0;    // all, those that were in flight at the end too
   std::uint64_t timed = 0;       // within the time
   std::uint64_t settled_ns = 0;  // when the last was answered

@@ -28,6 +28,7 @@ class turns {
     self().settle();
     server_.let_rest();
     slice_ = {};
+    if (plan_.count == 0) slice_.begun = gauge_.look();
     slice_.before = server_.look(false);
     idle_ns_ = 0;
     measuring_ = true;
@@ -52,6 +53,7 @@ class turns {
     const usage rested = server_.look(false);
     slice_.after.cpu_ns = rested.cpu_ns;
     slice_.after.allocations = rested.allocations;
+    if (plan_.count == 0) slice_.ended = gauge_.look();
     slice_.times = times_.look();
     times_.move_into(found_.times);
     found_.slices.push_back(slice_);
@@ -62,7 +64,8 @@ class turns {
 
   turns(const plan& p, const target& to, outcome& found)
       : plan_{p}, to_{to}, found_{found}, bytes_{byte_stream::of_pattern()}, room_(256 * 1024),
-        server_{to.pid, to.allocations}, queue_{::epoll_create1(EPOLL_CLOEXEC)} {}
+        server_{to.pid, to.allocations}, gauge_{to.pid},
+        queue_{::epoll_create1(EPOLL_CLOEXEC)} {}
   ~turns() {
     for (const int fd : open_) {
       if (fd >= 0) ::close(fd);
@@ -137,6 +140,7 @@ class turns {
 
   histogram times_;
   std::uint64_t idle_ns_ = 0;
+  gauge gauge_;
   int queue_;
   std::vector<int> open_;
 };
