@@ -41,7 +41,7 @@ class Bars:
         found = figures.ratios(entries[contender], entries[peer], figure)
         if not found:
             return self.unknown(section, name, text, "no pair of rounds", peer)
-        value = figures.middle_mean(found)
+        value = figures.ratio(entries[contender], entries[peer], figure)
         met = value >= limit if least else value <= limit
         if figure == "requests_per_second" and self.waits_for_client(entries[contender]):
             name += " (the client is the slower side)"

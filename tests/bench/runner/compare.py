@@ -49,13 +49,15 @@ def main():
         with open(path, encoding="utf-8") as file:
             results = json.load(file)
         both.append(ratios_of(results))
-        machines.append(results["machine"])
+        machines.append({**results["machine"], **figures.conditions(results["works"])})
     first, second = both
     for name in ("network", "congestion_control", "loopback_mtu", "send_buffers_of_source",
                  "idle_processors"):
         how = [about.get(name, "not told") for about in machines]
         if how[0] != how[1]:
             print(f"not alike: {name}: {how[0]}, {how[1]}")
+    for name in ("one_l3", "servers_core_shared"):
+        print(f"{name}: " + "; ".join(about.get(name, "not told") for about in machines))
     apart = {key: second[key][0] / first[key][0] - 1 for key in first if key in second}
     if not apart:
         print("compare.py: they have no ratio in common", file=sys.stderr)

@@ -10,6 +10,16 @@ SETTLED = 0.05
 SURE = 3  # standard deviations
 CUT = 0.1  # of the ratios of rounds, at each side
 
+# What the load generator timed beside each turn (load/gauge.hpp). A cache line goes to the other
+# processor and back in less than so much within an L3 (80 to 210 ns seen), in more between two of
+# them (400 to 500).
+FAR_NS = 250
+# Of the turns, so that either place counts for itself.
+LEAST_OF_A_PLACE = 0.05
+# A loop that wants all units of a core takes 1.6 to 2 times its least where another thread has half
+# of them.
+SHARED = 1.2
+
 
 def median(values):
     return statistics.median(values) if values else None
@@ -47,31 +57,50 @@ def rounds_of_sittings(entry):
     return found
 
 
+def place(rounds):
+    """Where the host had the two processors in some rounds: "near", in one L3, "far", in two, or
+    None: not known, or not the same all the while."""
+    lines = [one.get("line_ns_" + when) for one in rounds for when in ("before", "after")]
+    if None in lines:
+        return None
+    far = sum(line > FAR_NS for line in lines)
+    return "near" if far == 0 else "far" if far == len(lines) else None
+
+
 def grouped(over, under, figure):
     """One contender to another, each round to the same round of the other: the ratios of each
-    sitting of both. What differs between sittings is what a start of the servers and the minute
-    bring, and what two runs can differ by."""
+    sitting of both, each with the place it is of. What differs between sittings is what a start of
+    the servers and the minute bring, and what two runs can differ by."""
     found, theirs = [], rounds_of_sittings(under)
     for number, ours in rounds_of_sittings(over).items():
         pairs = zip(ours, theirs.get(number, []))
-        found.append([one[figure] / other[figure] for one, other in pairs
+        found.append([(one[figure] / other[figure], place((one, other))) for one, other in pairs
                       if one and other and one.get(figure) is not None and other.get(figure)])
     return [each for each in found if each]
 
 
+def ratio_of(pairs):
+    """Of ratios with their places. How contenders compare depends on the place, and how much of a
+    run each has is the host's affair: where both were seen, either counts for a half."""
+    by_place = [[value for value, where in pairs if where == which] for which in ("near", "far")]
+    if min(map(len, by_place)) < max(1, LEAST_OF_A_PLACE * len(pairs)):
+        return middle_mean([value for value, _ in pairs])
+    return statistics.fmean(map(middle_mean, by_place))
+
+
 def ratios(over, under, figure):
     """All of them."""
-    return [one for each in grouped(over, under, figure) for one in each]
+    return [value for each in grouped(over, under, figure) for value, _ in each]
 
 
 def ratio(over, under, figure):
     """One contender to another."""
-    return middle_mean(ratios(over, under, figure))
+    return ratio_of([one for each in grouped(over, under, figure) for one in each])
 
 
 def by_sitting(over, under, figure):
     """The ratio of each sitting."""
-    return [middle_mean(each) for each in grouped(over, under, figure)]
+    return [ratio_of(each) for each in grouped(over, under, figure)]
 
 
 def doubt(over, under, figure):
@@ -82,7 +111,7 @@ def doubt(over, under, figure):
     if len(by) < 2:
         return None
     draw = random.Random(1).choices
-    drawn = [middle_mean([one for each in draw(by, k=len(by)) for one in each])
+    drawn = [ratio_of([one for each in draw(by, k=len(by)) for one in each])
              for _ in range(200)]
     few = 1 + 8 / (len(by) - 1) ** 1.5
     return few * SURE * 2 ** 0.5 * statistics.stdev(drawn) / median(drawn)
@@ -97,6 +126,22 @@ def span(value, doubt_of_it):
 def is_settled(over, under, figure):
     by = doubt(over, under, figure)
     return by is not None and by <= SETTLED
+
+
+def conditions(works):
+    """What the turns of servers say of the two processors, for people. Empty: nothing was timed."""
+    turns = [one for work in works for entry in work["contenders"].values()
+             for one in entry["rounds"] if one and "line_ns_before" in one]
+    if not turns:
+        return {}
+    lines, units = ([one[name + when] for one in turns for when in ("_before", "_after")]
+                    for name in ("line_ns", "units_us"))
+    low, high = quartiles(lines)
+    least = sorted(units)[len(units) // 100]  # not the very least, which a clock's step can make
+    shared = sum(unit > SHARED * least for unit in units) / len(units)
+    return {"cache_line_ns": f"{low:.0f} to {high:.0f} there and back, in the middle half",
+            "one_l3": f"{sum(line <= FAR_NS for line in lines) / len(lines):.1%} of the time",
+            "servers_core_shared": f"{shared:.1%} of the time, with a thread of somebody else"}
 
 
 def summary(rounds):

@@ -387,6 +387,7 @@ def main():
         processes.end_wine_server(given.windows)
     results["seconds"] = round(time.monotonic() - run.begun)
     results["machine"].update(company.shares())
+    results["machine"].update(figures.conditions(results["works"]))
     results["bars"] = [] if given.smoke else bars.judge(results)
     os.makedirs(given.out, exist_ok=True)
     with open(os.path.join(given.out, "results.json"), "w", encoding="utf-8") as file:

@@ -83,7 +83,8 @@ def ratio_of(entry, base, figure):
         halves = [figures.quartiles(found)]
         sittings = figures.by_sitting(entry, base, figure)
         halves += [figures.quartiles(sittings)] if len(sittings) > 1 else []
-        return figures.middle_mean(found), [f"{low:.2f} to {high:.2f}" for low, high in halves]
+        shown = [f"{low:.2f} to {high:.2f}" for low, high in halves]
+        return figures.ratio(entry, base, figure), shown
     if figures.column(entry["rounds"], figure):
         return None, []  # they were never alive together
     over, under = figures.of_entry(entry, figure), figures.of_entry(base, figure)
@@ -205,7 +206,9 @@ more. That is a sitting; for the next one servers are started afresh, and the si
 are spread over the whole run. Pairs of processes take turns in rounds, afresh each time. Figures
 are medians; times are those of all turns; a ratio is the mean of the ratios of each turn to the
 same turn of the first contender, without the lowest and the highest tenth of them, so that a
-machine which is slower for a while is slower for both. Where another run would give a ratio of
+machine which is slower for a while is slower for both; where the host of a virtual machine had the
+two processors now in one L3 and now in two (a cache line is timed beside each turn) it is the mean
+of both places' ratios, however long each lasted. Where another run would give a ratio of
 server CPU that is more than 5 % away (what drawing the sittings anew tells, and three standard
 deviations of it) only its range is given; time that is left when all works are done goes to
 those. The share of user and system time is sampled by the kernel. System calls are counted by

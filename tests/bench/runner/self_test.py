@@ -29,6 +29,15 @@ def entry(*sittings):
     return found
 
 
+def placed(*sittings):
+    """A contender of whose turns it is known where the processors were before and after."""
+    found = entry(*[[value for value, *_ in turns] for turns in sittings])
+    turns = [turn for sitting in sittings for turn in sitting]
+    for one, (_, before, after) in zip(found["rounds"], turns):
+        one.update(line_ns_before=before, line_ns_after=after)
+    return found
+
+
 def noisy(center, sittings, scatter, seed, turns=6):
     draw = random.Random(seed)
     return entry(*[[center * draw.gauss(1, scatter) for _ in range(turns)]
@@ -66,6 +75,45 @@ class Statistics(unittest.TestCase):
         over, under = entry([2], [4]), entry([1], [1])
         over["sittings"][1]["number"] = 7
         self.assertEqual(figures.ratios(over, under, "cpu_us"), [2])
+
+    def test_one_l3_and_two_count_alike_however_long_each_was(self):
+        near, far = (2.0, 100, 110), (1.5, 450, 480)
+        under = {where: (1.0, *where[1:]) for where in (near, far)}
+        for turns in ([near] * 4 + [far] * 16, [near] * 16 + [far] * 4):
+            over, base = placed(turns), placed([under[turn] for turn in turns])
+            self.assertAlmostEqual(figures.ratio(over, base, "cpu_us"), 1.75)
+
+    def test_turns_in_which_the_place_changed_count_for_neither(self):
+        steady = [(2.0, 100, 110)] * 8 + [(1.5, 450, 480)] * 8
+        changed = [(9.0, 100, 480)] * 4
+        base = placed([(1.0, before, after) for _, before, after in steady + changed])
+        self.assertAlmostEqual(figures.ratio(placed(steady + changed), base, "cpu_us"), 1.75)
+
+    def test_a_place_that_was_hardly_seen_is_none(self):
+        turns = [(2.0, 100, 110)] * 99 + [(1.0, 450, 480)]
+        base = placed([(1.0, before, after) for _, before, after in turns])
+        self.assertAlmostEqual(figures.ratio(placed(turns), base, "cpu_us"), 2)
+
+    def test_two_runs_with_other_shares_of_a_place_agree(self):
+        def run(near_of_ten):
+            sittings = [[(2.0, 100, 100) if at < near_of_ten else (1.6, 450, 450)] * 6
+                        for at in range(10)]
+            base = placed(*[[(1.0, before, after) for _, before, after in turns]
+                            for turns in sittings])
+            return placed(*sittings), base, "cpu_us"
+        first, second = run(2), run(7)
+        self.assertAlmostEqual(figures.ratio(*first), figures.ratio(*second))
+        means = [figures.middle_mean(figures.ratios(*each)) for each in (first, second)]
+        self.assertGreater(means[1] / means[0], 1.1)  # what it would be otherwise
+
+    def test_conditions_are_told_where_they_were_timed(self):
+        works = [{"contenders": {"us": placed([(1.0, 100, 480)] * 4)}}]
+        for one in works[0]["contenders"]["us"]["rounds"]:
+            one.update(units_us_before=30, units_us_after=60)
+        found = figures.conditions(works)
+        self.assertEqual(found["one_l3"], "50.0% of the time")
+        self.assertIn("50.0%", found["servers_core_shared"])
+        self.assertEqual(figures.conditions([{"contenders": {"us": entry([1.0])}}]), {})
 
     def test_a_single_sitting_tells_nothing_of_another_run(self):
         one = entry([1, 1, 1, 1])
