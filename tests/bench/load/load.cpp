@@ -93,8 +93,8 @@ void print(const bench::histogram::summary& t) {
 
 void print(const char* when, const bench::condition& c) {
   if (c.line_ns == 0) return;
-  std::printf("\"line_ns_%s\": %.1f, \"units_us_%s\": %.2f, \"own_us_%s\": %.2f, ", when,
-              c.line_ns, when, c.units_us, when, c.own_us);
+  std::printf("\"line_ns_%s\": %.1f, \"units_us_%s\": %.2f, ", when, c.line_ns, when,
+              c.units_us);
 }
 
 void print(const bench::slice& s, const bench::target& to) {

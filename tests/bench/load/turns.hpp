@@ -23,12 +23,13 @@ class turns {
   turns& operator=(const turns&) = delete;
 
   void turn() {
+    const condition begun = plan_.count == 0 ? gauge_.look() : condition{};
     self().resume();
     until(now_ns() + ns_of(plan_.warm_seconds), 0);
     self().settle();
     server_.let_rest();
     slice_ = {};
-    if (plan_.count == 0) slice_.begun = gauge_.look();
+    slice_.begun = begun;
     slice_.before = server_.look(false);
     idle_ns_ = 0;
     measuring_ = true;

@@ -14,8 +14,9 @@ CUT = 0.1  # of the ratios of rounds, at each side
 # processor and back in less than so much within an L3 (80 to 210 ns seen), in more between two of
 # them (400 to 500).
 FAR_NS = 250
-# Of the turns, so that either place counts for itself.
+# Of the turns of a ratio, and how many, so that either place counts for itself.
 LEAST_OF_A_PLACE = 0.05
+FEW = 10
 # A loop that wants all units of a core takes 1.6 to 2 times its least where another thread has half
 # of them.
 SHARED = 1.2
@@ -83,7 +84,7 @@ def ratio_of(pairs):
     """Of ratios with their places. How contenders compare depends on the place, and how much of a
     run each has is the host's affair: where both were seen, either counts for a half."""
     by_place = [[value for value, where in pairs if where == which] for which in ("near", "far")]
-    if min(map(len, by_place)) < max(1, LEAST_OF_A_PLACE * len(pairs)):
+    if min(map(len, by_place)) < max(FEW, LEAST_OF_A_PLACE * len(pairs)):
         return middle_mean([value for value, _ in pairs])
     return statistics.fmean(map(middle_mean, by_place))
 

@@ -207,8 +207,9 @@ are spread over the whole run. Pairs of processes take turns in rounds, afresh e
 are medians; times are those of all turns; a ratio is the mean of the ratios of each turn to the
 same turn of the first contender, without the lowest and the highest tenth of them, so that a
 machine which is slower for a while is slower for both; where the host of a virtual machine had the
-two processors now in one L3 and now in two (a cache line is timed beside each turn) it is the mean
-of both places' ratios, however long each lasted. Where another run would give a ratio of
+two processors now in one L3 and now in two (a cache line is timed beside each turn), each for a
+twentieth of the turns and ten of them at least, it is the mean of both places' ratios, however long
+each lasted, without turns between which the place changed. Where another run would give a ratio of
 server CPU that is more than 5 % away (what drawing the sittings anew tells, and three standard
 deviations of it) only its range is given; time that is left when all works are done goes to
 those. The share of user and system time is sampled by the kernel. System calls are counted by

@@ -34,7 +34,8 @@ def placed(*sittings):
     found = entry(*[[value for value, *_ in turns] for turns in sittings])
     turns = [turn for sitting in sittings for turn in sitting]
     for one, (_, before, after) in zip(found["rounds"], turns):
-        one.update(line_ns_before=before, line_ns_after=after)
+        if before is not None:
+            one.update(line_ns_before=before, line_ns_after=after)
     return found
 
 
@@ -76,23 +77,41 @@ class Statistics(unittest.TestCase):
         over["sittings"][1]["number"] = 7
         self.assertEqual(figures.ratios(over, under, "cpu_us"), [2])
 
+    def ratio_of_placed(self, *turns):
+        """Of ratios with the readings before and after the turns of both contenders."""
+        base = placed([(1.0, before, after) for _, before, after in turns])
+        return figures.ratio(placed(turns), base, "cpu_us")
+
     def test_one_l3_and_two_count_alike_however_long_each_was(self):
         near, far = (2.0, 100, 110), (1.5, 450, 480)
-        under = {where: (1.0, *where[1:]) for where in (near, far)}
-        for turns in ([near] * 4 + [far] * 16, [near] * 16 + [far] * 4):
-            over, base = placed(turns), placed([under[turn] for turn in turns])
-            self.assertAlmostEqual(figures.ratio(over, base, "cpu_us"), 1.75)
+        self.assertAlmostEqual(self.ratio_of_placed(*[near] * 12, *[far] * 48), 1.75)
+        self.assertAlmostEqual(self.ratio_of_placed(*[near] * 48, *[far] * 12), 1.75)
 
     def test_turns_in_which_the_place_changed_count_for_neither(self):
-        steady = [(2.0, 100, 110)] * 8 + [(1.5, 450, 480)] * 8
-        changed = [(9.0, 100, 480)] * 4
-        base = placed([(1.0, before, after) for _, before, after in steady + changed])
-        self.assertAlmostEqual(figures.ratio(placed(steady + changed), base, "cpu_us"), 1.75)
+        steady = [(2.0, 100, 110)] * 12 + [(1.5, 450, 480)] * 12
+        self.assertAlmostEqual(self.ratio_of_placed(*steady, *[(9.0, 100, 480)] * 6), 1.75)
+        # Nor those of which it changed between one contender's and the other's.
+        over = placed(steady + [(9.0, 100, 100)] * 6)
+        base = placed([(1.0, *readings) for _, *readings in steady] + [(1.0, 450, 450)] * 6)
+        self.assertAlmostEqual(figures.ratio(over, base, "cpu_us"), 1.75)
 
-    def test_a_place_that_was_hardly_seen_is_none(self):
-        turns = [(2.0, 100, 110)] * 99 + [(1.0, 450, 480)]
-        base = placed([(1.0, before, after) for _, before, after in turns])
-        self.assertAlmostEqual(figures.ratio(placed(turns), base, "cpu_us"), 2)
+    def test_a_place_that_was_hardly_seen_counts_for_what_it_was(self):
+        near, far = (2.0, 100, 110), (1.0, 450, 480)
+        # Too few, too small a part, enough of both.
+        self.assertAlmostEqual(self.ratio_of_placed(*[near] * 100, *[far] * 9), 2)
+        self.assertAlmostEqual(self.ratio_of_placed(*[near] * 300, *[far] * 14), 2)
+        self.assertAlmostEqual(self.ratio_of_placed(*[near] * 100, *[far] * 10), 1.5)
+
+    def test_where_nothing_was_timed_all_turns_count_alike(self):
+        self.assertAlmostEqual(self.ratio_of_placed(*[(2.0, None, None)] * 20), 2)
+
+    def test_doubt_and_sittings_know_of_the_places(self):
+        # Each sitting is half near, half far, but the share differs: it is no doubt.
+        turns = [[(2.0, 100, 100)] * (10 + at) + [(1.0, 450, 450)] * (20 - at) for at in range(10)]
+        over = placed(*turns)
+        base = placed(*[[(1.0, *readings) for _, *readings in each] for each in turns])
+        self.assertEqual(figures.by_sitting(over, base, "cpu_us"), [1.5] * 10)
+        self.assertLess(figures.doubt(over, base, "cpu_us"), 0.001)
 
     def test_two_runs_with_other_shares_of_a_place_agree(self):
         def run(near_of_ten):
@@ -225,6 +244,11 @@ class Verdicts(unittest.TestCase):
         self.assertEqual(self.judged(ours, theirs, 0.95)["verdict"], "met")
         self.assertEqual(self.judged(ours, theirs, 0.85)["verdict"], "missed")
         self.assertEqual(self.judged(ours, theirs, 0.95, least=True)["verdict"], "missed")
+
+    def test_a_bar_knows_of_the_places_too(self):
+        turns = [(0.9, 100, 100)] * 12 + [(0.7, 450, 450)] * 48
+        base = placed([(1.0, *readings) for _, *readings in turns])
+        self.assertAlmostEqual(self.judged(placed(turns), base, 1)["figure"], 0.8)
 
     def test_a_peer_that_is_not_there_is_neither(self):
         gone = {"title": "Them", "rounds": [], "why": "not built: no libuv"}
