@@ -8,7 +8,7 @@ import statistics
 # in a thousand: with two hundred ratios one in twenty is ten.
 SETTLED = 0.05
 SURE = 3  # standard deviations
-CUT = 0.1  # of the ratios of rounds, at each side
+CUT = 0.25  # of the ratios of rounds, at each side
 
 # What the load generator timed beside each turn (load/gauge.hpp). A cache line goes to the other
 # processor and back in less than so much within an L3 (80 to 210 ns seen), in more between two of
@@ -18,8 +18,10 @@ FAR_NS = 250
 LEAST_OF_A_PLACE = 0.05
 FEW = 10
 # A loop that wants all units of a core takes 1.6 to 2 times its least where another thread has half
-# of them.
+# of them. How contenders compare changes with that, by 2 % in the median and by up to 13 (two runs,
+# 2026-11-28), so that turns without it alone count, where they are so many of a ratio's.
 SHARED = 1.2
+LEAST_ALONE = 0.25
 
 
 def median(values):
@@ -27,8 +29,11 @@ def median(values):
 
 
 def middle_mean(values):
-    """The mean without the lowest and the highest tenth (a trimmed mean): rounds in which something
-    else ran do not count, and another run differs by less than its median does."""
+    """The mean of the middle half (the interquartile mean): rounds in which something else ran do
+    not count, nor those of a contender that is dear now and then. Asio's io_uring servers are: the
+    kernel interrupts such a one for what has arrived while it runs, up to 0.4 times a request where
+    it is 0.01 otherwise, and where an interrupt takes a virtual machine 20 us the server is at 2 to
+    4 times its usual CPU, in a tenth of its turns (2026-11-28)."""
     if not values:
         return None
     cut = min(math.ceil(CUT * len(values)), (len(values) - 1) // 2)
@@ -68,16 +73,32 @@ def place(rounds):
     return "near" if far == 0 else "far" if far == len(lines) else None
 
 
+def alone(sittings):
+    """Of the pairs of rounds of each sitting those in which the servers had their core to
+    themselves; all, where those are few or nothing was timed."""
+    def slowest(pair):
+        return max((one.get("units_us_" + when) or 0 for one in pair
+                    for when in ("before", "after")))
+
+    timed = [slowest(pair) for each in sittings for pair in each if slowest(pair) > 0]
+    if not timed:
+        return sittings
+    most = SHARED * min(timed)
+    found = [[pair for pair in each if slowest(pair) <= most] for each in sittings]
+    enough = max(FEW, LEAST_ALONE * sum(map(len, sittings)))
+    return found if sum(map(len, found)) >= enough else sittings
+
+
 def grouped(over, under, figure):
     """One contender to another, each round to the same round of the other: the ratios of each
     sitting of both, each with the place it is of. What differs between sittings is what a start of
     the servers and the minute bring, and what two runs can differ by."""
     found, theirs = [], rounds_of_sittings(under)
     for number, ours in rounds_of_sittings(over).items():
-        pairs = zip(ours, theirs.get(number, []))
-        found.append([(one[figure] / other[figure], place((one, other))) for one, other in pairs
+        found.append([(one, other) for one, other in zip(ours, theirs.get(number, []))
                       if one and other and one.get(figure) is not None and other.get(figure)])
-    return [each for each in found if each]
+    return [[(one[figure] / other[figure], place((one, other))) for one, other in each]
+            for each in alone(found) if each]
 
 
 def ratio_of(pairs):
@@ -90,7 +111,7 @@ def ratio_of(pairs):
 
 
 def ratios(over, under, figure):
-    """All of them."""
+    """All that count."""
     return [value for each in grouped(over, under, figure) for value, _ in each]
 
 

@@ -46,9 +46,13 @@ def noisy(center, sittings, scatter, seed, turns=6):
 
 
 class Statistics(unittest.TestCase):
-    def test_a_tenth_at_each_side_does_not_count(self):
-        self.assertEqual(figures.middle_mean([1, 2, 3, 4, 5, 6, 7, 8, 9, 1000]), 5.5)
-        self.assertEqual(figures.middle_mean([-1000, 4, 6, 5, 5, 1000]), 5)
+    def test_a_quarter_at_each_side_does_not_count(self):
+        self.assertEqual(figures.middle_mean([1, 2, 4, 5, 6, 7, 999, 1000]), 5.5)
+        self.assertEqual(figures.middle_mean([-1000, -900, 4, 6, 5, 5, 900, 1000]), 5)
+
+    def test_a_contender_that_is_dear_now_and_then_is_at_its_usual_figure(self):
+        self.assertEqual(figures.middle_mean([1.0] * 17 + [4.0] * 3),
+                         figures.middle_mean([1.0] * 20))
 
     def test_few_values_have_a_middle(self):
         self.assertIsNone(figures.middle_mean([]))
@@ -112,6 +116,24 @@ class Statistics(unittest.TestCase):
         base = placed(*[[(1.0, *readings) for _, *readings in each] for each in turns])
         self.assertEqual(figures.by_sitting(over, base, "cpu_us"), [1.5] * 10)
         self.assertLess(figures.doubt(over, base, "cpu_us"), 0.001)
+
+    def shared(self, turns, shared):
+        """Of turns at 1 and `shared` others at 3, in which another thread had part of the core."""
+        over, base = entry([1.0] * turns + [3.0] * shared), entry([1.0] * (turns + shared))
+        for found in (over, base):
+            for one in found["rounds"]:
+                one.update(units_us_before=31, units_us_after=31)
+        for at in range(shared):  # seen before or after, beside one contender or the other
+            one = (over, base)[at % 2]["rounds"][turns + at]
+            one[("units_us_before", "units_us_after")[at // 2 % 2]] = 50
+        return figures.ratio(over, base, "cpu_us")
+
+    def test_turns_on_a_core_that_somebody_shares_do_not_count(self):
+        self.assertEqual(self.shared(20, 40), 1)
+
+    def test_where_the_core_was_nearly_always_shared_all_turns_count(self):
+        self.assertGreater(self.shared(9, 20), 2)   # too few
+        self.assertGreater(self.shared(20, 80), 2)  # too small a part
 
     def test_two_runs_with_other_shares_of_a_place_agree(self):
         def run(near_of_ten):
