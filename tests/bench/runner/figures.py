@@ -33,7 +33,7 @@ def middle_mean(values):
     not count, nor those of a contender that is dear now and then. Asio's io_uring servers are: the
     kernel interrupts such a one for what has arrived while it runs, up to 0.4 times a request where
     it is 0.01 otherwise, and where an interrupt takes a virtual machine 20 us the server is at 2 to
-    4 times its usual CPU, in a tenth of its turns (2026-11-28)."""
+    4 times its usual CPU, for minutes in part of its turns (2026-11-28)."""
     if not values:
         return None
     cut = min(math.ceil(CUT * len(values)), (len(values) - 1) // 2)
@@ -153,7 +153,8 @@ def is_settled(over, under, figure):
 def conditions(works):
     """What the turns of servers say of the two processors, for people. Empty: nothing was timed."""
     turns = [one for work in works for entry in work["contenders"].values()
-             for one in entry["rounds"] if one and "line_ns_before" in one]
+             for one in entry["rounds"]
+             if one and "line_ns_before" in one and "line_ns_after" in one]
     if not turns:
         return {}
     lines, units = ([one[name + when] for one in turns for when in ("_before", "_after")]
@@ -163,7 +164,7 @@ def conditions(works):
     shared = sum(unit > SHARED * least for unit in units) / len(units)
     return {"cache_line_ns": f"{low:.0f} to {high:.0f} there and back, in the middle half",
             "one_l3": f"{sum(line <= FAR_NS for line in lines) / len(lines):.1%} of the time",
-            "servers_core_shared": f"{shared:.1%} of the time, with a thread of somebody else"}
+            "servers_core_shared": f"{shared:.1%} of the time, by a loop that was slowed down"}
 
 
 def summary(rounds):
