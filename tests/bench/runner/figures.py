@@ -33,7 +33,7 @@ def middle_mean(values):
     not count, nor those of a contender that is dear now and then. Asio's io_uring servers are: the
     kernel interrupts such a one for what has arrived while it runs, up to 0.4 times a request where
     it is 0.01 otherwise, and where an interrupt takes a virtual machine 20 us the server is at 2 to
-    4 times its usual CPU, for minutes in part of its turns (2026-11-28)."""
+    4 times its usual CPU, in part of its turns (2026-11-28)."""
     if not values:
         return None
     cut = min(math.ceil(CUT * len(values)), (len(values) - 1) // 2)
