@@ -18,7 +18,7 @@ FAR_NS = 250
 LEAST_OF_A_PLACE = 0.05
 FEW = 10
 # A loop that wants all units of a core takes 1.6 to 2 times its least where another thread has half
-# of them. How contenders compare changes with that, by 2 % in the median and by up to 13 (two runs,
+# of them. How contenders compare changes with that, by 2 % in the median and by up to 14 (two runs,
 # 2026-11-28), so that turns without it alone count, where they are so many of a ratio's.
 SHARED = 1.2
 LEAST_ALONE = 0.25

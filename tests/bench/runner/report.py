@@ -206,8 +206,8 @@ more. That is a sitting; for the next one servers are started afresh, and the si
 are spread over the whole run. Pairs of processes take turns in rounds, afresh each time. Figures
 are medians; times are those of all turns; a ratio is the mean of the middle half of the ratios of
 each turn to the same turn of the first contender, so that a machine which is slower for a while is
-slower for both. Turns beside which a loop on the servers' core was slowed down by another thread
-there do not count, unless few others are left; where the host of a virtual machine had the
+slower for both. Turns beside which a loop on the servers' core was slowed down, as by another
+thread of it, do not count, unless few others are left; where the host of a virtual machine had the
 two processors now in one L3 and now in two (a cache line is timed beside each turn), each for a
 twentieth of the turns and ten of them at least, it is the mean of both places' ratios, however long
 each lasted, without turns between which the place changed. Where another run would give a ratio of
