@@ -4,10 +4,11 @@ import math
 import random
 import statistics
 
-# A ratio is given as one figure when another run would give it within so much of it, but for three
-# in a thousand: with two hundred ratios one in twenty is ten.
+# A ratio is given as one figure when another run would give it within so much of it. A whole run
+# has 280 ratios and another one has to agree with all: nineteen times of twenty it does where each
+# differs by more once in 5,600 times (Bonferroni), which is so many standard deviations.
 SETTLED = 0.05
-SURE = 3  # standard deviations
+SURE = 3.75
 CUT = 0.25  # of the ratios of rounds, at each side
 
 # What the load generator timed beside each turn (load/gauge.hpp). A cache line goes to the other

@@ -211,10 +211,10 @@ thread of it, do not count, unless few others are left; where the host of a virt
 two processors now in one L3 and now in two (a cache line is timed beside each turn), each for a
 twentieth of the turns and ten of them at least, it is the mean of both places' ratios, however long
 each lasted, without turns between which the place changed. Where another run would give a ratio of
-server CPU that is more than 5 % away (what drawing the sittings anew tells, and three standard
-deviations of it) only its range is given; time that is left when all works are done goes to
-those. The share of user and system time is sampled by the kernel. System calls are counted by
-strace, allocations by a preloaded counter, each in a pass of its own. Where the system allows it
+server CPU that is more than 5 % away (what drawing the sittings anew tells, and so many standard
+deviations of it that of 280 ratios none is, nineteen times of twenty) only its range is given; time
+that is left when all works are done goes to those. The share of user and system time is sampled by
+the kernel. System calls are counted by strace, allocations by a preloaded counter, each in a pass of its own. Where the system allows it
 the network is a namespace of its own with Reno instead of the machine's congestion control, 15
 pages in a packet and at most a mebibyte to send on a connection of a source of bulk, and no
 processor halts while servers are alive that are judged by their CPU (see the machine below for

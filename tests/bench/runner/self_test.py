@@ -7,6 +7,7 @@ paired, which of the works gets the time that is left, and the exit status of `r
 import contextlib
 import io
 import json
+import math
 import os
 import random
 import sys
@@ -195,6 +196,10 @@ class Statistics(unittest.TestCase):
                 apart += abs(ratios[0] / ratios[1] - 1) > figures.SETTLED
         self.assertGreater(sure, 30)
         self.assertLessEqual(apart, 1)
+
+    def test_all_ratios_of_a_whole_run_are_meant(self):
+        # Both sides of a normal distribution beyond so many standard deviations, 280 times.
+        self.assertLess(280 * math.erfc(figures.SURE / 2 ** 0.5), 0.05)
 
     def test_a_sitting_is_taken_in(self):
         taken = {"rounds": []}
