@@ -214,12 +214,12 @@ each lasted, without turns between which the place changed. Where another run wo
 server CPU that is more than 5 % away (what drawing the sittings anew tells, and so many standard
 deviations of it that of 280 ratios none is, nineteen times of twenty) only its range is given; time
 that is left when all works are done goes to those. The share of user and system time is sampled by
-the kernel. System calls are counted by strace, allocations by a preloaded counter, each in a pass of its own. Where the system allows it
-the network is a namespace of its own with Reno instead of the machine's congestion control, 15
-pages in a packet and at most a mebibyte to send on a connection of a source of bulk, and no
-processor halts while servers are alive that are judged by their CPU (see the machine below for
-this run). All contenders receive into and send from memory at a multiple of 64 bytes, but for
-ZeroMQ and redis-server, which make their own."""
+the kernel. System calls are counted by strace, allocations by a preloaded counter, each in a pass
+of its own. Where the system allows it the network is a namespace of its own with Reno instead of
+the machine's congestion control, 15 pages in a packet and at most a mebibyte to send on a
+connection of a source of bulk, and no processor halts while servers are alive that are judged by
+their CPU (see the machine below for this run). All contenders receive into and send from memory at
+a multiple of 64 bytes, but for ZeroMQ and redis-server, which make their own."""
 
 
 def write(results, folder):
