@@ -6,7 +6,8 @@ import statistics
 
 # A ratio is given as one figure when another run would give it within so much of it. A whole run
 # has 280 ratios and another one has to agree with all: nineteen times of twenty it does where each
-# differs by more once in 5,600 times (Bonferroni), which is so many standard deviations.
+# differs by more once in 5,600 times (Bonferroni), which is so many standard deviations of a normal
+# distribution. Where the tails are heavier it is a little less often.
 SETTLED = 0.05
 SURE = 3.75
 CUT = 0.25  # of the ratios of rounds, at each side
