@@ -22,10 +22,11 @@ class Bars:
         return entry["rounds"]
 
     def add(self, section, name, limit, figure, met, **more):
-        """`more`: peer, the values of both, the middle half of the rounds."""
+        """`more`: peer, the values of both, the middle half of the rounds, and the range of a ratio
+        that another run would give otherwise: it is judged by the figure all the same."""
         self.found.append({"section": section, "name": name, "limit": limit, "figure": figure,
                            "peer": "", "ours": None, "theirs": None, "spread": None,
-                           "verdict": "met" if met else "missed", **more})
+                           "range": None, "verdict": "met" if met else "missed", **more})
 
     def unknown(self, section, name, limit, why, peer=""):
         self.add(section, name, limit, None, False, peer=peer, verdict=f"no figure: {why}")
@@ -43,12 +44,14 @@ class Bars:
             return self.unknown(section, name, text, "no pair of rounds", peer)
         value = figures.ratio(entries[contender], entries[peer], figure)
         met = value >= limit if least else value <= limit
+        doubt = figures.doubt(entries[contender], entries[peer], figure)
+        between = figures.range_of(value, doubt) if figure == "cpu_us" else None
         if figure == "requests_per_second" and self.waits_for_client(entries[contender]):
             name += " (the client is the slower side)"
         return self.add(section, name, text, value, met, peer=peer,
                         ours=figures.median(figures.column(ours, figure)),
                         theirs=figures.median(figures.column(theirs, figure)),
-                        spread=figures.quartiles(found))
+                        spread=figures.quartiles(found), range=between)
 
     @staticmethod
     def waits_for_client(entry):

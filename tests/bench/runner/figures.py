@@ -142,9 +142,17 @@ def doubt(over, under, figure):
 
 
 def span(value, doubt_of_it):
-    """Between what a ratio is, nineteen times of twenty."""
-    half = doubt_of_it / SURE * 1.96 / 2 ** 0.5
-    return value * (1 - half), value * (1 + half)
+    """Between what a ratio is, nineteen times of twenty: as far below as above by factors, so that
+    it is never less than nothing."""
+    factor = 1 + doubt_of_it / SURE * 1.96 / 2 ** 0.5
+    return value / factor, value * factor
+
+
+def range_of(value, doubt_of_it):
+    """Its span where another run would give another ratio. None: the one figure says it."""
+    if value is None or doubt_of_it is None or doubt_of_it <= SETTLED:
+        return None
+    return span(value, doubt_of_it)
 
 
 def is_settled(over, under, figure):
@@ -215,6 +223,15 @@ def number(value):
 def close(value):
     """One more of what is close to one, where a bar is."""
     return f"{value:.3f}" if value is not None and 0.1 <= abs(value) < 10 else number(value)
+
+
+def text(value, between, as_text=number):
+    """A figure, or the range of what is not sure."""
+    return " to ".join(map(as_text, between)) if between else as_text(value)
+
+
+def of_bar(bar):
+    return text(bar["figure"], bar["range"], close)
 
 
 def both(bar):

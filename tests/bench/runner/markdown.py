@@ -29,11 +29,12 @@ def main_table(results):
             lines.append(f"| {entry['title']} | {entry.get('why', '')} | | | | | | |")
             continue
         ratio = figures.ratio(entry, base, "cpu_us")
+        between = figures.range_of(ratio, figures.doubt(entry, base, "cpu_us"))
         of_entry = [figures.of_entry(entry, name) for name in (
             "cpu_us", "requests_per_second", "p50_us", "p99_us", "calls", "allocations")]
-        cells = [of_entry[0], ratio, *of_entry[1:]]
-        lines.append(f"| {entry['title']} | " +
-                     " | ".join(figures.number(value) for value in cells) + " |")
+        first, *others = map(figures.number, of_entry)
+        cells = [entry["title"], first, figures.text(ratio, between), *others]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + f"\n\n{report.load_sentence(work)}"
 
 
@@ -41,7 +42,7 @@ def bars(results):
     lines = ["| bar | has to be | is | ours, theirs | |", "|---|---|---:|---:|---|"]
     for bar in results["bars"]:
         lines.append(f"| {bar['section']}: {bar['name']} | {bar['limit']} | "
-                     f"{figures.close(bar['figure'])} | {figures.both(bar)} | {bar['verdict']} |")
+                     f"{figures.of_bar(bar)} | {figures.both(bar)} | {bar['verdict']} |")
     return "\n".join(lines)
 
 

@@ -93,10 +93,9 @@ def ratio_of(entry, base, figure):
 
 def with_doubt(ratio, doubt):
     """A ratio, or between what it is where another run would give another one."""
-    if ratio is None or doubt is None or doubt <= figures.SETTLED:
-        return figures.number(ratio)
-    low, high = map(figures.number, figures.span(ratio, doubt))
-    return f'<span class="dim">{low} to {high}</span>'
+    between = figures.range_of(ratio, doubt)
+    shown = figures.text(ratio, between)
+    return f'<span class="dim">{shown}</span>' if between else shown
 
 
 def sittings_of(entry):
@@ -152,7 +151,7 @@ def bars_table(results):
         kind = bar["verdict"] if bar["verdict"] in ("met", "missed") else "dim"
         out.append(f'<tr><td>{escape(bar["section"])}: {escape(bar["name"])}</td>'
                    f'<td class="left">{escape(bar["limit"])}</td>'
-                   f'<td>{figures.close(bar["figure"])}</td><td>{figures.both(bar)}</td>'
+                   f'<td>{figures.of_bar(bar)}</td><td>{figures.both(bar)}</td>'
                    f'<td>{spread}</td><td class="{kind}">{escape(bar["verdict"])}</td></tr>')
     return "".join(out) + "</table></div>"
 
@@ -212,14 +211,15 @@ two processors now in one L3 and now in two (a cache line is timed beside each t
 twentieth of the turns and ten of them at least, it is the mean of both places' ratios, however long
 each lasted, without turns between which the place changed. Where another run would give a ratio of
 server CPU that is more than 5 % away (what drawing the sittings anew tells, and so many standard
-deviations of it that of 280 ratios none is, nineteen times of twenty) only its range is given; time
-that is left when all works are done goes to those. The share of user and system time is sampled by
-the kernel. System calls are counted by strace, allocations by a preloaded counter, each in a pass
-of its own. Where the system allows it the network is a namespace of its own with Reno instead of
-the machine's congestion control, 15 pages in a packet and at most a mebibyte to send on a
-connection of a source of bulk, and no processor halts while servers are alive that are judged by
-their CPU (see the machine below for this run). All contenders receive into and send from memory at
-a multiple of 64 bytes, but for ZeroMQ and redis-server, which make their own."""
+deviations of it that of 280 ratios none is, nineteen times of twenty) only its range is given, by
+whose middle a bar is judged; time that is left when all works are done goes to those. The share of
+user and system time is sampled by the kernel. System calls are counted by strace, allocations by a
+preloaded counter, each in a pass of its own. Where the system allows it the network is a namespace
+of its own with Reno instead of the machine's congestion control, 15 pages in a packet and at most a
+mebibyte to send on a connection of a source of bulk, and no processor halts while servers are alive
+that are judged by their CPU (see the machine below for this run). All contenders receive into and
+send from memory at a multiple of 64 bytes, but for ZeroMQ and redis-server, which make their
+own."""
 
 
 def write(results, folder):

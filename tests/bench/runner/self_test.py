@@ -197,6 +197,11 @@ class Statistics(unittest.TestCase):
         self.assertGreater(sure, 30)
         self.assertLessEqual(apart, 1)
 
+    def test_no_range_is_below_nothing(self):
+        self.assertGreater(figures.span(1.8, 5.0)[0], 0)
+        low, high = figures.span(1.0, 0.1)
+        self.assertAlmostEqual(low * high, 1)
+
     def test_all_ratios_of_a_whole_run_are_meant(self):
         # Both sides of a normal distribution beyond so many standard deviations, 280 times.
         self.assertLess(280 * math.erfc(figures.SURE / 2 ** 0.5), 0.05)
@@ -280,6 +285,12 @@ class Verdicts(unittest.TestCase):
         base = placed([(1.0, *readings) for _, *readings in turns])
         self.assertAlmostEqual(self.judged(placed(turns), base, 1)["figure"], 0.8)
 
+    def test_a_bar_gives_the_range_of_what_it_is_not_sure_of(self):
+        base = noisy(1, 8, 0.01, 2)
+        self.assertRegex(figures.of_bar(self.judged(noisy(1, 8, 0.01, 1), base, 1)), r"^[\d.]+$")
+        bar = self.judged(noisy(1, 8, 0.5, 1), base, 1)
+        self.assertRegex(figures.of_bar(bar), r"^0[\d.]+ to [\d.]+$")
+
     def test_a_peer_that_is_not_there_is_neither(self):
         gone = {"title": "Them", "rounds": [], "why": "not built: no libuv"}
         bar = self.judged(noisy(1, 8, 0.01, 1), gone, 0.95)
@@ -327,6 +338,17 @@ class Markdown(unittest.TestCase):
     def test_part_of_the_works_is_no_claim(self):
         for mode, command in (("smoke", "run.sh --smoke"), ("full", "run.sh --only echo")):
             self.assertTrue(markdown.refusal({"mode": mode, "command": command, "machine": {}}))
+
+    def test_what_another_run_would_give_otherwise_is_a_range(self):
+        contenders = {"us": noisy(1, 24, 0.01, 1), "steady": noisy(1.2, 24, 0.01, 2),
+                      "dear": noisy(1.2, 24, 0.5, 3)}
+        for one in contenders.values():
+            one["median"] = {}
+        shown = markdown.main_table({"works": [{"name": "echo_64x64x1", "kind": "micro",
+                                                "contenders": contenders}]}).split("\n")[2:5]
+        ratios = [line.split(" | ")[2] for line in shown]
+        self.assertEqual(ratios[:2], ["1.00", "1.20"])
+        self.assertRegex(ratios[2], r"^[\d.]+ to [\d.]+$")
 
 
 if __name__ == "__main__":
