@@ -1,20 +1,22 @@
 """How far two runs are apart in what the server's CPU a request is to the first contender's:
 compare.py A/results.json B/results.json [--within SHARE]
 
-Two runs on the same tree are to be within 5 %. Ratios of which either run says itself that it does
-not know them so well (a range in the report) are shown with a `?` and not judged. The exit status
-is 0 when all that are judged are within.
+Two runs on the same tree are to be within 5 %. Ratios of which a run says itself that it does not
+know them so well (a range in the report) are shown with a `?` and not judged, but for those of
+which the other run is sure and this one's doubt does not allow its figure: they are refuted. The
+exit status is 0 when all that are judged are within and none is refuted.
 """
 
 import argparse
 import json
+import math
 import sys
 
 import figures
 
 
 def ratios_of(results):
-    """(work, contender) -> the ratio, that of each sitting, whether the run is sure."""
+    """(work, contender) -> the ratio, that of each sitting, whether the run is sure, its doubt."""
     found = {}
     for work in results["works"]:
         if work["figure"] != "cpu_us":
@@ -27,7 +29,8 @@ def ratios_of(results):
             if value is not None:
                 found[work["name"], name] = (value,
                                              figures.by_sitting(entry, under, "cpu_us"),
-                                             figures.is_settled(entry, under, "cpu_us"))
+                                             figures.is_settled(entry, under, "cpu_us"),
+                                             figures.doubt(entry, under, "cpu_us"))
     return found
 
 
@@ -67,10 +70,21 @@ def main():
     def within(difference):
         return abs(difference) <= given.within
 
+    def is_refuted(key):
+        """Further apart than two runs are that know it as these do, all but never (a doubt is of
+        two alike)."""
+        (*_, one_sure, one), (*_, other_sure, other) = first[key], second[key]
+        if one_sure == other_sure or None in (one, other) or within(apart[key]):
+            return False
+        return abs(apart[key]) > math.hypot(one, other) / 2 ** 0.5
+
+    refuted = set(filter(is_refuted, apart))
     print(f"{'work':22} {'contender':22} {'A':>6} {'B':>6}      middle half of sittings (how many)")
     for (work, name), difference in apart.items():
         one, other = first[work, name], second[work, name]
-        mark = "?" if (work, name) not in judged else " " if within(difference) else "!"
+        mark = " " if (work, name) in judged and within(difference) else "!"
+        if (work, name) not in judged and (work, name) not in refuted:
+            mark = "?"
         print(f"{work:22} {name:22} {one[0]:6.3f} {other[0]:6.3f} {difference:+6.1%} {mark}"
               f"  {spread(one[1]):22} {spread(other[1])}")
     sizes = sorted(abs(apart[key]) for key in judged)
@@ -81,8 +95,8 @@ def main():
     print(f"{met} of {len(sizes)} ratios within {given.within:.0%}; "
           f"median {figures.median(sizes):.1%}, "
           f"95th percentile {sizes[int(0.95 * (len(sizes) - 1))]:.1%}, most {sizes[-1]:.1%}; "
-          f"{len(apart) - len(sizes)} not judged")
-    return 0 if met == len(sizes) else 1
+          f"{len(apart) - len(sizes)} not judged, {len(refuted)} refuted")
+    return 0 if met == len(sizes) and not refuted else 1
 
 
 if __name__ == "__main__":

@@ -300,16 +300,23 @@ class Verdicts(unittest.TestCase):
 
 class Compare(unittest.TestCase):
     def status(self, first, second):
-        """Of two reports with a single ratio."""
+        return self.of_works([first], [second])
+
+    def both(self, first, second):
+        """With another ratio, of which the runs are sure and alike."""
+        return self.of_works([noisy(1.2, 24, 0.01, 3), first], [noisy(1.2, 24, 0.01, 4), second])
+
+    def of_works(self, first, second):
+        """Of two reports of works with a single ratio each."""
         with tempfile.TemporaryDirectory() as folder:
             paths = []
-            for name, over in (("A.json", first), ("B.json", second)):
+            for name, ratios in (("A.json", first), ("B.json", second)):
                 paths.append(os.path.join(folder, name))
-                under = entry(*[[1.0] * 6] * len(over["sittings"]))
+                works = [{"name": f"w{at}", "figure": "cpu_us", "contenders": {
+                    "us": entry(*[[1.0] * 6] * len(over["sittings"])), "them": over}}
+                         for at, over in enumerate(ratios)]
                 with open(paths[-1], "w", encoding="utf-8") as file:
-                    json.dump({"machine": {}, "works": [
-                        {"name": "w", "figure": "cpu_us",
-                         "contenders": {"us": under, "them": over}}]}, file)
+                    json.dump({"machine": {}, "works": works}, file)
             said = io.StringIO()
             words, sys.argv = sys.argv, ["compare.py", *paths]
             try:
@@ -327,6 +334,18 @@ class Compare(unittest.TestCase):
         status, said = self.status(noisy(1.2, 24, 0.02, 1), noisy(1.3, 24, 0.02, 2))
         self.assertEqual(status, 1, said)
         self.assertIn("0 of 1 ratios within 5%", said)
+
+    def test_what_one_run_is_sure_of_may_be_in_the_range_of_the_other(self):
+        status, said = self.both(noisy(1.2, 24, 0.02, 1), noisy(1.5, 24, 0.8, 2))
+        self.assertEqual(status, 0, said)
+        self.assertIn("1 of 1 ratios within 5%", said)
+        self.assertIn("0 refuted", said)
+
+    def test_what_one_run_is_sure_of_may_not_be_refuted_by_the_range_of_the_other(self):
+        status, said = self.both(noisy(1.0, 24, 0.02, 1), noisy(3.0, 24, 0.2, 2))
+        self.assertEqual(status, 1, said)
+        self.assertIn("1 of 1 ratios within 5%", said)
+        self.assertIn("1 refuted", said)
 
     def test_nothing_to_judge_is_no_success(self):
         status, said = self.status(noisy(1.2, 24, 0.5, 1), noisy(1.2, 24, 0.5, 2))
