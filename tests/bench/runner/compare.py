@@ -72,11 +72,12 @@ def main():
 
     def is_refuted(key):
         """Further apart than two runs are that know it as these do, all but never (a doubt is of
-        two alike)."""
+        two alike); by how many times, so that neither run is the one to compare with."""
         (*_, one_sure, one), (*_, other_sure, other) = first[key], second[key]
         if one_sure == other_sure or None in (one, other) or within(apart[key]):
             return False
-        return abs(apart[key]) > math.hypot(one, other) / 2 ** 0.5
+        times = max(second[key][0] / first[key][0], first[key][0] / second[key][0])
+        return times - 1 > math.hypot(one, other) / 2 ** 0.5
 
     refuted = set(filter(is_refuted, apart))
     print(f"{'work':22} {'contender':22} {'A':>6} {'B':>6}      middle half of sittings (how many)")

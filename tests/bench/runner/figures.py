@@ -231,7 +231,7 @@ def text(value, between, as_text=number):
 
 
 def of_bar(bar):
-    return text(bar["figure"], bar["range"], close)
+    return text(bar["figure"], bar.get("range"), close)
 
 
 def both(bar):

@@ -290,6 +290,8 @@ class Verdicts(unittest.TestCase):
         self.assertRegex(figures.of_bar(self.judged(noisy(1, 8, 0.01, 1), base, 1)), r"^[\d.]+$")
         bar = self.judged(noisy(1, 8, 0.5, 1), base, 1)
         self.assertRegex(figures.of_bar(bar), r"^0[\d.]+ to [\d.]+$")
+        del bar["range"]  # as in reports of before it was told
+        self.assertRegex(figures.of_bar(bar), r"^[\d.]+$")
 
     def test_a_peer_that_is_not_there_is_neither(self):
         gone = {"title": "Them", "rounds": [], "why": "not built: no libuv"}
@@ -346,6 +348,14 @@ class Compare(unittest.TestCase):
         self.assertEqual(status, 1, said)
         self.assertIn("1 of 1 ratios within 5%", said)
         self.assertIn("1 refuted", said)
+        status, said = self.both(noisy(3.0, 24, 0.2, 2), noisy(1.0, 24, 0.02, 1))
+        self.assertEqual(status, 1, said)
+
+    def test_a_doubt_of_more_than_all_refutes_nothing_less_in_the_other_order(self):
+        known, loose = noisy(1.0, 24, 0.02, 1), noisy(4.0, 4, 0.5, 5)
+        for first, second in ((known, loose), (loose, known)):
+            status, said = self.both(first, second)
+            self.assertEqual(status, 1, said)
 
     def test_nothing_to_judge_is_no_success(self):
         status, said = self.status(noisy(1.2, 24, 0.5, 1), noisy(1.2, 24, 0.5, 2))
