@@ -44,8 +44,10 @@ class Bars:
             return self.unknown(section, name, text, "no pair of rounds", peer)
         value = figures.ratio(entries[contender], entries[peer], figure)
         met = value >= limit if least else value <= limit
-        doubt = figures.doubt(entries[contender], entries[peer], figure)
-        between = figures.range_of(value, doubt) if figure == "cpu_us" else None
+        between = None
+        if figure == "cpu_us":
+            doubt = figures.doubt(entries[contender], entries[peer], figure)
+            between = figures.range_of(value, doubt)
         if figure == "requests_per_second" and self.waits_for_client(entries[contender]):
             name += " (the client is the slower side)"
         return self.add(section, name, text, value, met, peer=peer,

@@ -27,10 +27,9 @@ def ratios_of(results):
             entry = work["contenders"][name]
             value = figures.ratio(entry, under, "cpu_us")
             if value is not None:
-                found[work["name"], name] = (value,
-                                             figures.by_sitting(entry, under, "cpu_us"),
-                                             figures.is_settled(entry, under, "cpu_us"),
-                                             figures.doubt(entry, under, "cpu_us"))
+                doubt = figures.doubt(entry, under, "cpu_us")
+                found[work["name"], name] = (value, figures.by_sitting(entry, under, "cpu_us"),
+                                             doubt is not None and doubt <= figures.SETTLED, doubt)
     return found
 
 
@@ -83,9 +82,11 @@ def main():
     print(f"{'work':22} {'contender':22} {'A':>6} {'B':>6}      middle half of sittings (how many)")
     for (work, name), difference in apart.items():
         one, other = first[work, name], second[work, name]
-        mark = " " if (work, name) in judged and within(difference) else "!"
-        if (work, name) not in judged and (work, name) not in refuted:
-            mark = "?"
+        mark = "?"
+        if (work, name) in judged:
+            mark = " " if within(difference) else "!"
+        elif (work, name) in refuted:
+            mark = "!"
         print(f"{work:22} {name:22} {one[0]:6.3f} {other[0]:6.3f} {difference:+6.1%} {mark}"
               f"  {spread(one[1]):22} {spread(other[1])}")
     sizes = sorted(abs(apart[key]) for key in judged)

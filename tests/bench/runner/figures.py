@@ -149,7 +149,8 @@ def span(value, doubt_of_it):
 
 
 def range_of(value, doubt_of_it):
-    """Its span where another run would give another ratio. None: the one figure says it."""
+    """Its span where another run would give another ratio. None: the one figure says it, or, of a
+    single sitting, nobody knows."""
     if value is None or doubt_of_it is None or doubt_of_it <= SETTLED:
         return None
     return span(value, doubt_of_it)
