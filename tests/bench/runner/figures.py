@@ -21,9 +21,16 @@ LEAST_OF_A_PLACE = 0.05
 FEW = 10
 # A loop that wants all units of a core takes 1.6 to 2 times its least where another thread has half
 # of them. How contenders compare changes with that, by 2 % in the median and by up to 14 (two runs,
-# 2026-11-28), so that turns without it alone count, where they are so many of a ratio's.
+# 2026-11-28), so that turns without it alone count, where there are FEW of a ratio's, in so many
+# sittings. Otherwise all do, and the ratio is doubted by as much as it may be off.
 SHARED = 1.2
-LEAST_ALONE = 0.25
+LEAST_SITTINGS = 3
+COMPANY = 0.14
+# A contender is dear now and then (middle_mean) where so many turns, and at least three, are this
+# much further off than the middle half. How often they are is the host's affair: of two runs one had
+# Asio's io_uring servers at 1.0 and the next at 3.1 of Fairway, so that no ratio of such is known.
+DEAR = 0.5
+DEAR_TURNS = 0.03
 
 
 def median(values):
@@ -77,7 +84,7 @@ def place(rounds):
 
 def alone(sittings):
     """Of the pairs of rounds of each sitting those in which the servers had their core to
-    themselves; all, where those are few or nothing was timed."""
+    themselves; all, where nothing was timed. None: those are too few."""
     def slowest(pair):
         return max((one.get("units_us_" + when) or 0 for one in pair
                     for when in ("before", "after")))
@@ -87,20 +94,26 @@ def alone(sittings):
         return sittings
     most = SHARED * min(timed)
     found = [[pair for pair in each if slowest(pair) <= most] for each in sittings]
-    enough = max(FEW, LEAST_ALONE * sum(map(len, sittings)))
-    return found if sum(map(len, found)) >= enough else sittings
+    enough = sum(map(len, found)) >= FEW and sum(map(bool, found)) >= LEAST_SITTINGS
+    return found if enough else None
+
+
+def pairs_of_sittings(over, under, figure):
+    """Of each sitting of both each round of the one with the same round of the other."""
+    found, theirs = [], rounds_of_sittings(under)
+    for number, ours in rounds_of_sittings(over).items():
+        found.append([(one, other) for one, other in zip(ours, theirs.get(number, []))
+                      if one and other and one.get(figure) is not None and other.get(figure)])
+    return found
 
 
 def grouped(over, under, figure):
     """One contender to another, each round to the same round of the other: the ratios of each
     sitting of both, each with the place it is of. What differs between sittings is what a start of
     the servers and the minute bring, and what two runs can differ by."""
-    found, theirs = [], rounds_of_sittings(under)
-    for number, ours in rounds_of_sittings(over).items():
-        found.append([(one, other) for one, other in zip(ours, theirs.get(number, []))
-                      if one and other and one.get(figure) is not None and other.get(figure)])
+    found = pairs_of_sittings(over, under, figure)
     return [[(one[figure] / other[figure], place((one, other))) for one, other in each]
-            for each in alone(found) if each]
+            for each in alone(found) or found if each]
 
 
 def ratio_of(pairs):
@@ -127,10 +140,10 @@ def by_sitting(over, under, figure):
     return [ratio_of(each) for each in grouped(over, under, figure)]
 
 
-def doubt(over, under, figure):
-    """By how much of it the ratio of two runs like this one differs at most: what drawing
-    the sittings anew gives (a bootstrap), and more where they are few, which may be alike by
-    chance (about what Student's t asks for). None: of a single sitting nobody knows."""
+def doubt_of_sittings(over, under, figure):
+    """The part of the doubt that more sittings make less: what drawing them anew gives (a
+    bootstrap), and more where they are few, which may be alike by chance (about what Student's t
+    asks for). None: of a single sitting nobody knows."""
     by = grouped(over, under, figure)
     if len(by) < 2:
         return None
@@ -139,6 +152,29 @@ def doubt(over, under, figure):
              for _ in range(200)]
     few = 1 + 8 / (len(by) - 1) ** 1.5
     return few * SURE * 2 ** 0.5 * statistics.stdev(drawn) / median(drawn)
+
+
+def dearer(found, figure):
+    """By how much those turns are dearer or cheaper than the middle half that are so now and then.
+    Zero: there are none. Turns with company count: they have more of them."""
+    values = sorted(one[figure] / other[figure] for each in found for one, other in each)
+    rare = max(3, math.ceil(DEAR_TURNS * len(values)))
+    if len(values) < 4 * rare:
+        return 0
+    low, high = quartiles(values)
+    by = max(values[-rare] / high, low / values[rare - 1]) - 1
+    return by if by > DEAR else 0
+
+
+def doubt(over, under, figure):
+    """By how much of it the ratio of two runs like this one differs at most: by what their sittings
+    do, by company on the core that counts for want of turns without, by how often a contender is
+    dear. None: of a single sitting nobody knows."""
+    by = doubt_of_sittings(over, under, figure)
+    if by is None:
+        return None
+    found = pairs_of_sittings(over, under, figure)
+    return math.hypot(by, COMPANY if alone(found) is None else 0, dearer(found, figure))
 
 
 def span(value, doubt_of_it):

@@ -141,7 +141,8 @@ class Work:
         if group.judged[0] == group.sat:
             return group.judged[1]
         base = self.entries[group.names[0]]
-        doubts = [figures.doubt(self.entries[name], base, self.figure) for name in group.names[1:]]
+        doubts = [figures.doubt_of_sittings(self.entries[name], base, self.figure)
+                  for name in group.names[1:]]
         most = max((by for by in doubts if by is not None), default=0)
         # A little more than is asked: who stops at the first look that is good enough was lucky.
         lacks = group.seconds * ((most / (0.9 * figures.SETTLED)) ** 2 - 1)

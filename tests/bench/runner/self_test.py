@@ -118,23 +118,44 @@ class Statistics(unittest.TestCase):
         self.assertEqual(figures.by_sitting(over, base, "cpu_us"), [1.5] * 10)
         self.assertLess(figures.doubt(over, base, "cpu_us"), 0.001)
 
-    def shared(self, turns, shared):
-        """Of turns at 1 and `shared` others at 3, in which another thread had part of the core."""
-        over, base = entry([1.0] * turns + [3.0] * shared), entry([1.0] * (turns + shared))
+    def shared(self, turns, shared, sittings=4):
+        """Of turns at 1 and `shared` others at 3, in which another thread had part of the core; of
+        each in each sitting."""
+        figure_of = [1.0] * turns + [3.0] * shared
+        over = entry(*[figure_of] * sittings)
+        base = entry(*[[1.0] * len(figure_of)] * sittings)
         for found in (over, base):
             for one in found["rounds"]:
                 one.update(units_us_before=31, units_us_after=31)
-        for at in range(shared):  # seen before or after, beside one contender or the other
-            one = (over, base)[at % 2]["rounds"][turns + at]
-            one[("units_us_before", "units_us_after")[at // 2 % 2]] = 50
-        return figures.ratio(over, base, "cpu_us")
+        for at in range(sittings * len(figure_of)):
+            # Seen before or after, beside one contender or the other.
+            if at % len(figure_of) >= turns:
+                one = (over, base)[at % 2]["rounds"][at]
+                one[("units_us_before", "units_us_after")[at // 2 % 2]] = 50
+        return over, base, "cpu_us"
 
     def test_turns_on_a_core_that_somebody_shares_do_not_count(self):
-        self.assertEqual(self.shared(20, 40), 1)
+        self.assertEqual(figures.ratio(*self.shared(5, 10)), 1)
+        # However many of the others there are: another run, which has fewer, is of the same turns.
+        self.assertEqual(figures.ratio(*self.shared(3, 60)), 1)
 
-    def test_where_the_core_was_nearly_always_shared_all_turns_count(self):
-        self.assertGreater(self.shared(9, 20), 2)   # too few
-        self.assertGreater(self.shared(20, 80), 2)  # too small a part
+    def test_where_the_core_was_nearly_always_shared_all_turns_count_and_nobody_is_sure(self):
+        for few in (self.shared(2, 20), self.shared(12, 40, 2)):  # turns, sittings
+            self.assertGreater(figures.ratio(*few), 2)
+            self.assertLess(figures.doubt_of_sittings(*few), 0.001)  # all are alike
+            self.assertFalse(figures.is_settled(*few))
+
+    def test_a_ratio_to_one_that_is_dear_now_and_then_is_not_known(self):
+        usual = [1.0] * 24
+        steady, often, once = (entry(*[turns] * 16)
+                               for turns in (usual, [1.0] * 23 + [1.7], usual))
+        once["rounds"][7]["cpu_us"] = once["rounds"][70]["cpu_us"] = 9.0
+        self.assertTrue(figures.is_settled(once, steady, "cpu_us"))
+        for rare in ((often, steady, "cpu_us"), (steady, often, "cpu_us")):
+            self.assertEqual(figures.ratio(*rare), 1)
+            self.assertFalse(figures.is_settled(*rare))
+        # No time that is given to it would change that.
+        self.assertLess(figures.doubt_of_sittings(often, steady, "cpu_us"), 0.001)
 
     def test_two_runs_with_other_shares_of_a_place_agree(self):
         def run(near_of_ten):
