@@ -27,8 +27,9 @@ SHARED = 1.2
 LEAST_SITTINGS = 3
 COMPANY = 0.14
 # A contender is dear now and then (middle_mean) where so many turns, and at least three, are this
-# much further off than the middle half. How often they are is the host's affair: of two runs one had
-# Asio's io_uring servers at 1.0 and the next at 3.1 of Fairway, so that no ratio of such is known.
+# much dearer than the middle one, or cheaper. How often they are is the host's affair: of two runs
+# one had Asio's io_uring servers at 1.0 and the next at 3.1 of Fairway, so that no ratio of such is
+# known.
 DEAR = 0.5
 DEAR_TURNS = 0.03
 
@@ -94,8 +95,9 @@ def alone(sittings):
         return sittings
     most = SHARED * min(timed)
     found = [[pair for pair in each if slowest(pair) <= most] for each in sittings]
-    enough = sum(map(len, found)) >= FEW and sum(map(bool, found)) >= LEAST_SITTINGS
-    return found if enough else None
+    left = sum(map(len, found))
+    enough = left >= FEW and sum(map(bool, found)) >= LEAST_SITTINGS
+    return found if enough or left == sum(map(len, sittings)) else None
 
 
 def pairs_of_sittings(over, under, figure):
@@ -141,9 +143,10 @@ def by_sitting(over, under, figure):
 
 
 def doubt_of_sittings(over, under, figure):
-    """The part of the doubt that more sittings make less: what drawing them anew gives (a
+    """The part of the doubt that more sittings may make less: what drawing them anew gives (a
     bootstrap), and more where they are few, which may be alike by chance (about what Student's t
-    asks for). None: of a single sitting nobody knows."""
+    asks for), and what company on the core does, where it counts for want of turns without. None:
+    of a single sitting nobody knows."""
     by = grouped(over, under, figure)
     if len(by) < 2:
         return None
@@ -151,30 +154,33 @@ def doubt_of_sittings(over, under, figure):
     drawn = [ratio_of([one for each in draw(by, k=len(by)) for one in each])
              for _ in range(200)]
     few = 1 + 8 / (len(by) - 1) ** 1.5
-    return few * SURE * 2 ** 0.5 * statistics.stdev(drawn) / median(drawn)
+    drawn_apart = few * SURE * 2 ** 0.5 * statistics.stdev(drawn) / median(drawn)
+    all_count = alone(pairs_of_sittings(over, under, figure)) is None
+    return math.hypot(drawn_apart, COMPANY if all_count else 0)
 
 
-def dearer(found, figure):
-    """By how much those turns are dearer or cheaper than the middle half that are so now and then.
-    Zero: there are none. Turns with company count: they have more of them."""
-    values = sorted(one[figure] / other[figure] for each in found for one, other in each)
-    rare = max(3, math.ceil(DEAR_TURNS * len(values)))
-    if len(values) < 4 * rare:
-        return 0
-    low, high = quartiles(values)
-    by = max(values[-rare] / high, low / values[rare - 1]) - 1
-    return by if by > DEAR else 0
+def dearer(over, under, figure):
+    """By how much those turns are dearer than the middle one, or cheaper, that are so now and then,
+    of either place. Zero: there are none. Turns with company count: they have more of them."""
+    by_place = {}
+    for each in pairs_of_sittings(over, under, figure):
+        for one, other in each:
+            by_place.setdefault(place((one, other)), []).append(one[figure] / other[figure])
+    most = 0
+    for values in by_place.values():
+        values = sorted(value for value in values if value > 0)
+        rare = max(3, math.ceil(DEAR_TURNS * len(values)))
+        if len(values) >= 4 * rare:
+            middle = statistics.median_low(values)  # one of them: half may be dear
+            most = max(most, values[-rare] / middle - 1, middle / values[rare - 1] - 1)
+    return most if most > DEAR else 0
 
 
 def doubt(over, under, figure):
     """By how much of it the ratio of two runs like this one differs at most: by what their sittings
-    do, by company on the core that counts for want of turns without, by how often a contender is
-    dear. None: of a single sitting nobody knows."""
+    do, and by how often a contender is dear. None: of a single sitting nobody knows."""
     by = doubt_of_sittings(over, under, figure)
-    if by is None:
-        return None
-    found = pairs_of_sittings(over, under, figure)
-    return math.hypot(by, COMPANY if alone(found) is None else 0, dearer(found, figure))
+    return None if by is None else math.hypot(by, dearer(over, under, figure))
 
 
 def span(value, doubt_of_it):

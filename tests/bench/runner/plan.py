@@ -137,7 +137,7 @@ class Work:
 
     def seconds_to_settle(self, group):
         """What more sittings would take until each of its ratios is settled, roughly: the doubt
-        goes with the square root of their number. Zero: it is done, or nobody can tell."""
+        goes with the square root of their number. Zero: it is done, or they would not help."""
         if group.judged[0] == group.sat:
             return group.judged[1]
         base = self.entries[group.names[0]]
