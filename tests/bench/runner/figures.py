@@ -28,8 +28,8 @@ LEAST_SITTINGS = 3
 COMPANY = 0.14
 # A contender is dear now and then (middle_mean) where so many turns, and at least three, are this
 # much dearer than the middle one, or cheaper. How often they are is the host's affair: of two runs
-# one had Asio's io_uring servers at 1.0 and the next at 3.1 of Fairway, so that no ratio of such is
-# known.
+# one had Asio's callbacks on io_uring at 1.0 and the next at 3.1 of Fairway (3f40d11, `run.sh
+# --minutes 68`, 2026-11-28), so that no ratio of such is known.
 DEAR = 0.5
 DEAR_TURNS = 0.03
 
@@ -85,7 +85,7 @@ def place(rounds):
 
 def alone(sittings):
     """Of the pairs of rounds of each sitting those in which the servers had their core to
-    themselves; all, where nothing was timed. None: those are too few."""
+    themselves; all, where nothing was timed or nobody shared it. None: those are too few."""
     def slowest(pair):
         return max((one.get("units_us_" + when) or 0 for one in pair
                     for when in ("before", "after")))
@@ -109,13 +109,18 @@ def pairs_of_sittings(over, under, figure):
     return found
 
 
+def with_places(sittings, figure):
+    """Of pairs of rounds that count the ratios, each with the place it is of."""
+    return [[(one[figure] / other[figure], place((one, other))) for one, other in each]
+            for each in sittings if each]
+
+
 def grouped(over, under, figure):
     """One contender to another, each round to the same round of the other: the ratios of each
     sitting of both, each with the place it is of. What differs between sittings is what a start of
     the servers and the minute bring, and what two runs can differ by."""
     found = pairs_of_sittings(over, under, figure)
-    return [[(one[figure] / other[figure], place((one, other))) for one, other in each]
-            for each in alone(found) or found if each]
+    return with_places(alone(found) or found, figure)
 
 
 def ratio_of(pairs):
@@ -147,7 +152,9 @@ def doubt_of_sittings(over, under, figure):
     bootstrap), and more where they are few, which may be alike by chance (about what Student's t
     asks for), and what company on the core does, where it counts for want of turns without. None:
     of a single sitting nobody knows."""
-    by = grouped(over, under, figure)
+    found = pairs_of_sittings(over, under, figure)
+    without = alone(found)
+    by = with_places(without or found, figure)
     if len(by) < 2:
         return None
     draw = random.Random(1).choices
@@ -155,8 +162,7 @@ def doubt_of_sittings(over, under, figure):
              for _ in range(200)]
     few = 1 + 8 / (len(by) - 1) ** 1.5
     drawn_apart = few * SURE * 2 ** 0.5 * statistics.stdev(drawn) / median(drawn)
-    all_count = alone(pairs_of_sittings(over, under, figure)) is None
-    return math.hypot(drawn_apart, COMPANY if all_count else 0)
+    return math.hypot(drawn_apart, COMPANY if without is None else 0)
 
 
 def dearer(over, under, figure):
