@@ -3,6 +3,7 @@
 import math
 import random
 import statistics
+from dataclasses import dataclass
 
 # A ratio is given as one figure when another run would give it within so much of it. A whole run
 # has 280 ratios and another one has to agree with all: nineteen times of twenty it does where each
@@ -20,18 +21,24 @@ FAR_NS = 250
 LEAST_OF_A_PLACE = 0.05
 FEW = 10
 # A loop that wants all units of a core takes 1.6 to 2 times its least where another thread has half
-# of them. How contenders compare changes with that, by 2 % in the median and by up to 14 (two runs,
-# 2026-11-28), so that turns without it alone count, where there are FEW of a ratio's, in so many
-# sittings. Otherwise all do, and the ratio is doubted by as much as it may be off.
+# of them. How contenders compare differs with that, mostly by 1 to 3 % and by up to 9 (8 runs,
+# 2026-11-28), and how much of a run it is is the host's affair: company counts for a fixed part.
+# Where there is not enough of it, or too much, a ratio is doubted by as much as it may be off.
 SHARED = 1.2
-LEAST_SITTINGS = 3
-COMPANY = 0.14
-# A contender is dear now and then (middle_mean) where so many turns, and at least three, are this
-# much dearer than the middle one, or cheaper. How often they are is the host's affair: of two runs
-# one had Asio's callbacks on io_uring at 1.0 and the next at 3.1 of Fairway (3f40d11, `run.sh
-# --minutes 68`, 2026-11-28), so that no ratio of such is known.
-DEAR = 0.5
+COMPANY_COUNTS = 0.3
+MORE = 1.5
+COMPANY = 0.09
+# A contender is dear now and then (usual_turns) where so many turns, and at least three, are so
+# many times dearer than those that are not. They are told beside the ratio and do not count in it:
+# how often they are is the host's affair too. Of two runs one had Asio's callbacks on io_uring at
+# 1.0 and the next at 3.1 of Fairway (3f40d11, `run.sh --minutes 68`, 2026-11-28). Where it is most
+# of them, or where as many are cheaper by CHEAP than the middle one, no ratio is known.
+USUAL = 0.3   # this part of the way up is a turn that is not dear
+DEAR = 1.4
 DEAR_TURNS = 0.03
+MOSTLY = 0.5
+CHEAP = 1.5
+TOLD = 1.5  # below it is a tail like any
 
 
 def median(values):
@@ -40,10 +47,7 @@ def median(values):
 
 def middle_mean(values):
     """The mean of the middle half (the interquartile mean): rounds in which something else ran do
-    not count, nor those of a contender that is dear now and then. Asio's io_uring servers are: the
-    kernel interrupts such a one for what has arrived while it runs, up to 0.4 times a request where
-    it is 0.01 otherwise, and where an interrupt takes a virtual machine 20 us the server is at 2 to
-    4 times its usual CPU, in part of its turns (2026-11-28)."""
+    not count."""
     if not values:
         return None
     cut = min(math.ceil(CUT * len(values)), (len(values) - 1) // 2)
@@ -83,23 +87,6 @@ def place(rounds):
     return "near" if far == 0 else "far" if far == len(lines) else None
 
 
-def alone(sittings):
-    """Of the pairs of rounds of each sitting those in which the servers had their core to
-    themselves; all, where nothing was timed or nobody shared it. None: those are too few."""
-    def slowest(pair):
-        return max((one.get("units_us_" + when) or 0 for one in pair
-                    for when in ("before", "after")))
-
-    timed = [slowest(pair) for each in sittings for pair in each if slowest(pair) > 0]
-    if not timed:
-        return sittings
-    most = SHARED * min(timed)
-    found = [[pair for pair in each if slowest(pair) <= most] for each in sittings]
-    left = sum(map(len, found))
-    enough = left >= FEW and sum(map(bool, found)) >= LEAST_SITTINGS
-    return found if enough or left == sum(map(len, sittings)) else None
-
-
 def pairs_of_sittings(over, under, figure):
     """Of each sitting of both each round of the one with the same round of the other."""
     found, theirs = [], rounds_of_sittings(under)
@@ -109,37 +96,94 @@ def pairs_of_sittings(over, under, figure):
     return found
 
 
-def with_places(sittings, figure):
-    """Of pairs of rounds that count the ratios, each with the place it is of."""
-    return [[(one[figure] / other[figure], place((one, other))) for one, other in each]
-            for each in sittings if each]
+@dataclass(frozen=True)
+class Turn:
+    """A round of the one beside the same round of the other."""
+    ratio: float
+    place: str | None
+    timed: bool
+    company: bool  # another thread had part of the core of one of the servers
+
+
+def turns_of_sittings(over, under, figure):
+    """All of them, of each sitting that has some."""
+    def slowest(pair):
+        return max(one.get("units_us_" + when) or 0 for one in pair for when in ("before", "after"))
+
+    found = pairs_of_sittings(over, under, figure)
+    timed = [slowest(pair) for each in found for pair in each if slowest(pair) > 0]
+    most = SHARED * min(timed, default=0)
+
+    def turn(pair):
+        one, other = pair
+        return Turn(one[figure] / other[figure], place(pair), slowest(pair) > 0,
+                    slowest(pair) > most)
+
+    return [list(map(turn, each)) for each in found if each]
+
+
+def usual_turns(sittings):
+    """Those in which the contender was not dear, of either place, by sitting. Asio's io_uring
+    servers are dear now and then, for whole sittings: the kernel interrupts such a one for what has
+    arrived while it runs, up to 0.4 times a request where it is 0.01 otherwise, and where an
+    interrupt takes a virtual machine 20 us the server is at 2 to 4 times its usual CPU
+    (2026-11-28)."""
+    most = {}
+    for where in ("near", "far", None):
+        values = sorted(one.ratio for each in sittings for one in each if one.place == where)
+        enough = len(values) >= FEW
+        most[where] = DEAR * values[int(USUAL * (len(values) - 1))] if enough else math.inf
+    return [[one for one in each if one.ratio <= most[one.place]] for each in sittings]
 
 
 def grouped(over, under, figure):
-    """One contender to another, each round to the same round of the other: the ratios of each
-    sitting of both, each with the place it is of. What differs between sittings is what a start of
-    the servers and the minute bring, and what two runs can differ by."""
-    found = pairs_of_sittings(over, under, figure)
-    return with_places(alone(found) or found, figure)
+    """One contender to another, each round to the same round of the other: what counts of each
+    sitting of both. What differs between sittings is what a start of the servers and the minute
+    bring, and what two runs can differ by."""
+    sittings = turns_of_sittings(over, under, figure)
+    if figure == "cpu_us":
+        sittings = usual_turns(sittings)
+    return [each for each in sittings if each]
 
 
-def ratio_of(pairs):
-    """Of ratios with their places. How contenders compare depends on the place, and how much of a
-    run each has is the host's affair: where both were seen, either counts for a half."""
-    by_place = [[value for value, where in pairs if where == which] for which in ("near", "far")]
-    if min(map(len, by_place)) < max(FEW, LEAST_OF_A_PLACE * len(pairs)):
-        return middle_mean([value for value, _ in pairs])
-    return statistics.fmean(map(middle_mean, by_place))
+def flat(sittings):
+    return [one for each in sittings for one in each]
+
+
+def part_of_company(turns):
+    """What turns with company count for: a fixed part, but none for more than half as much again as
+    it would among all, since a few turns are a guess."""
+    shared = MORE * sum(one.company for one in turns) / len(turns)
+    without = MORE * sum(not one.company for one in turns) / len(turns)
+    return min(max(COMPANY_COUNTS, 1 - without), shared)
+
+
+def mixed(turns):
+    """With company and without, each for its part."""
+    part = part_of_company(turns) if turns else 0
+    if part in (0, 1):
+        return middle_mean([one.ratio for one in turns])
+    shared, without = ([one.ratio for one in turns if one.company == which]
+                       for which in (True, False))
+    return part * middle_mean(shared) + (1 - part) * middle_mean(without)
+
+def ratio_of(turns):
+    """How contenders compare depends on the place, and how much of a run each has is the host's
+    affair: where both were seen, either counts for a half."""
+    by_place = [[one for one in turns if one.place == which] for which in ("near", "far")]
+    if min(map(len, by_place)) < max(FEW, LEAST_OF_A_PLACE * len(turns)):
+        return mixed(turns)
+    return statistics.fmean(map(mixed, by_place))
 
 
 def ratios(over, under, figure):
     """All that count."""
-    return [value for each in grouped(over, under, figure) for value, _ in each]
+    return [one.ratio for one in flat(grouped(over, under, figure))]
 
 
 def ratio(over, under, figure):
     """One contender to another."""
-    return ratio_of([one for each in grouped(over, under, figure) for one in each])
+    return ratio_of(flat(grouped(over, under, figure)))
 
 
 def by_sitting(over, under, figure):
@@ -147,46 +191,60 @@ def by_sitting(over, under, figure):
     return [ratio_of(each) for each in grouped(over, under, figure)]
 
 
+def doubt_of_company(turns):
+    """What the ratio may be off by where there was too much company, or too little."""
+    timed = any(one.timed for one in turns)
+    return COMPANY * abs(part_of_company(turns) - COMPANY_COUNTS) if timed else 0
+
 def doubt_of_sittings(over, under, figure):
     """The part of the doubt that more sittings may make less: what drawing them anew gives (a
     bootstrap), and more where they are few, which may be alike by chance (about what Student's t
-    asks for), and what company on the core does, where it counts for want of turns without. None:
-    of a single sitting nobody knows."""
-    found = pairs_of_sittings(over, under, figure)
-    without = alone(found)
-    by = with_places(without or found, figure)
+    asks for), and what company on the core does, where it is always there or never. None: of a
+    single sitting nobody knows."""
+    by = grouped(over, under, figure)
     if len(by) < 2:
         return None
     draw = random.Random(1).choices
-    drawn = [ratio_of([one for each in draw(by, k=len(by)) for one in each])
-             for _ in range(200)]
+    drawn = [ratio_of(flat(draw(by, k=len(by)))) for _ in range(200)]
     few = 1 + 8 / (len(by) - 1) ** 1.5
     drawn_apart = few * SURE * 2 ** 0.5 * statistics.stdev(drawn) / median(drawn)
-    return math.hypot(drawn_apart, COMPANY if without is None else 0)
+    return math.hypot(drawn_apart, doubt_of_company(flat(by)))
 
 
-def dearer(over, under, figure):
-    """By how much those turns are dearer than the middle one, or cheaper, that are so now and then,
-    of either place. Zero: there are none. Turns with company count: they have more of them."""
-    by_place = {}
-    for each in pairs_of_sittings(over, under, figure):
-        for one, other in each:
-            by_place.setdefault(place((one, other)), []).append(one[figure] / other[figure])
+def dear(over, under):
+    """Of turns that are dear now and then, in CPU: their share and their ratio. None: there are
+    none."""
+    sittings = turns_of_sittings(over, under, "cpu_us")
+    every, usual = flat(sittings), flat(usual_turns(sittings))
+    count = len(every) - len(usual)
+    if count < max(3, DEAR_TURNS * len(every)):
+        return None
+    values = sorted(one.ratio for one in every)[-count:]
+    return count / len(every), middle_mean(values)
+
+
+def unknown(over, under):
+    """By how much the turns of one state differ from those of the other, where nobody can tell
+    which is the usual one. Zero: there is one, or it is plain."""
+    found = dear(over, under)
+    if found and found[0] > MOSTLY:
+        return found[1] / ratio(over, under, "cpu_us") - 1
     most = 0
-    for values in by_place.values():
-        values = sorted(value for value in values if value > 0)
+    turns = flat(turns_of_sittings(over, under, "cpu_us"))
+    for where in ("near", "far", None):
+        values = sorted(one.ratio for one in turns if one.place == where and one.ratio > 0)
         rare = max(3, math.ceil(DEAR_TURNS * len(values)))
         if len(values) >= 4 * rare:
-            middle = statistics.median_low(values)  # one of them: half may be dear
-            most = max(most, values[-rare] / middle - 1, middle / values[rare - 1] - 1)
-    return most if most > DEAR else 0
+            most = max(most, median(values) / values[rare - 1] - 1)
+    return most if most > CHEAP - 1 else 0
 
 
 def doubt(over, under, figure):
     """By how much of it the ratio of two runs like this one differs at most: by what their sittings
-    do, and by how often a contender is dear. None: of a single sitting nobody knows."""
+    do, and by which of two states a contender is mostly in. None: of a single sitting nobody
+    knows."""
     by = doubt_of_sittings(over, under, figure)
-    return None if by is None else math.hypot(by, dearer(over, under, figure))
+    return None if by is None else math.hypot(by, unknown(over, under))
 
 
 def span(value, doubt_of_it):
@@ -277,6 +335,15 @@ def close(value):
 def text(value, between, as_text=number):
     """A figure, or the range of what is not sure."""
     return " to ".join(map(as_text, between)) if between else as_text(value)
+
+
+def dear_text(over, under, between):
+    """For people, beside a ratio or its range: how often it is another one."""
+    found = dear(over, under)
+    usual = between[1] if between else ratio(over, under, "cpu_us")
+    if found is None or found[1] < TOLD * usual:
+        return ""
+    return f"; in {found[0]:.0%} of turns {number(found[1])}"
 
 
 def of_bar(bar):

@@ -33,7 +33,8 @@ def main_table(results):
         of_entry = [figures.of_entry(entry, name) for name in (
             "cpu_us", "requests_per_second", "p50_us", "p99_us", "calls", "allocations")]
         first, *others = map(figures.number, of_entry)
-        cells = [entry["title"], first, figures.text(ratio, between), *others]
+        shown = figures.text(ratio, between) + figures.dear_text(entry, base, between)
+        cells = [entry["title"], first, shown, *others]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + f"\n\n{report.load_sentence(work)}"
 

@@ -187,10 +187,12 @@ def echo(connections, size, depth, **more):
     # in a given time than these. Works that need more sittings get them when all have had theirs.
     turn = connections * (10e-6 + size * depth / 1e9)
     # With hundreds of megabytes in flight they drift over minutes (two runs of 6 minutes of 16 KiB,
-    # 2026-11-28: 6 % apart), so that those sittings are spread over the run from the start.
+    # 2026-11-28: 6 % apart), so that those sittings are spread over the run from the start. So are
+    # those of 1,000 connections, whose turns scatter twice as much as others: left to what time
+    # there was, one run had 3 sittings of them to another's 60.
     sittings, turns = (((8, 6), (12, 16)) if turn < SHORT_SECONDS / 2 else
-                       ((6, 6), (6, 6)) if turn < 0.1 else
-                       ((2, 24 if turn < 0.5 else 16), (1, 1)))
+                       ((6, 20 if connections > 64 else 6), (6, 6)) if turn < 0.1 else
+                       ((2, 36 if turn < 0.5 else 24), (1, 1)))
     # Where one time for all is long, what is in flight when the time is up takes another.
     is_long = turn >= 0.05
     timing = {"warm": 0.02 if is_long else max(0.003, turn),

@@ -91,10 +91,11 @@ def ratio_of(entry, base, figure):
     return (over / under if over is not None and under else None), []
 
 
-def with_doubt(ratio, doubt):
-    """A ratio, or between what it is where another run would give another one."""
-    between = figures.range_of(ratio, doubt)
-    shown = figures.text(ratio, between)
+def with_doubt(entry, base, ratio):
+    """A ratio, or between what it is where another run would give another one, and how often it is
+    far from that."""
+    between = figures.range_of(ratio, figures.doubt(entry, base, "cpu_us"))
+    shown = escape(figures.text(ratio, between) + figures.dear_text(entry, base, between))
     return f'<span class="dim">{shown}</span>' if between else shown
 
 
@@ -130,7 +131,7 @@ def table_of(work):
         halves += [""] * (2 - len(halves))
         shown = figures.number(ratio)
         if work["figure"] == "cpu_us" and name != base:
-            shown = with_doubt(ratio, figures.doubt(entry, entries[base], "cpu_us"))
+            shown = with_doubt(entry, entries[base], ratio)
         out.append(f'<tr{mark}><td>{escape(entry["title"])}</td>{cells}'
                    f"<td>{shown}</td><td>{halves[0]}</td><td>{halves[1]}</td>"
                    f"<td>{sittings_of(entry)}</td></tr>")
@@ -196,31 +197,34 @@ def machine_table(results):
 
 
 METHOD = """One load generator, on one core, drives the servers, which are on the other one; it
-compares every byte and reads the server's CPU clock and its own at both ends of the measured time
-(the server's while it sleeps, since the kernel brings the clock of one that runs up to date at its
-ticks alone, some milliseconds apart). Servers that are alive at once take turns (A B C, C B A,
-...): all of a table, or the first contender and some more, so that no turn is far from its own;
-whose turn it is not sleeps, and the first turn of a server does not count where it has more. That
-is a sitting; for the next one servers are started afresh, and the sittings of a table are spread
-over the whole run. Pairs of processes take turns in rounds, afresh each time. Figures are medians;
-times are those of all turns; a ratio is the mean of the middle half of the ratios of each turn to
-the same turn of the first contender, so that a machine which is slower for a while is slower for
-both. Turns beside which a loop on the servers' core was slowed down, as by another thread of it, do
-not count, unless fewer than ten others in three sittings are left: all do then, and the ratio is a
-range; where the host of a virtual machine had the two processors now in one L3 and now in two (a
-cache line is timed beside each turn), each for a twentieth of the turns and ten of them at least,
-it is the mean of both places' ratios, however long each lasted, without turns between which the
-place changed. Where another run would give a ratio of server CPU that is more than 5 % away (what
-drawing the sittings anew tells, and so many standard deviations of it that of 280 ratios none is,
-nineteen times of twenty), or where a contender is half as dear again in three turns of a hundred,
-only its range is given, by whose middle a bar is judged; time that is left when all works are done
-goes to those. The share of user and system time is sampled by the kernel. System calls are counted
-by strace, allocations by a preloaded counter, each in a pass of its own. Where the system allows it
-the network is a namespace of its own with Reno instead of the machine's congestion control, 15
-pages in a packet and at most a mebibyte to send on a connection of a source of bulk, and no
-processor halts while servers are alive that are judged by their CPU (see the machine below for this
-run). All contenders receive into and send from memory at a multiple of 64 bytes, but for ZeroMQ and
-redis-server, which make their own."""
+compares every byte and reads the server's CPU clock and its own at both ends of the measured
+time (the server's while it sleeps, since the kernel brings the clock of one that runs up to date
+at its ticks alone, some milliseconds apart). Servers that are alive at once take turns (A B C, C
+B A, ...): all of a table, or the first contender and some more, so that no turn is far from its
+own; whose turn it is not sleeps, and the first turn of a server does not count where it has
+more. That is a sitting; for the next one servers are started afresh, and the sittings of a table
+are spread over the whole run. Pairs of processes take turns in rounds, afresh each time. Figures
+are medians; times are those of all turns; a ratio is the mean of the middle half of the ratios
+of each turn to the same turn of the first contender, so that a machine which is slower for a
+while is slower for both. Turns of server CPU that are 1.4 times dearer than those a third of the
+way up do not count in it: a contender that is in another state now and then is told by its usual
+one, and the share of the others and their ratio stand beside it. Turns beside which a loop on
+the servers' core was slowed down, as by another thread of it, count for three tenths however
+many they are, but for no more than half as much again as they would by their number, and neither
+do those without; where the host of a virtual machine had the two processors now in one L3 and
+now in two (a cache line is timed beside each turn), each for a twentieth of the turns and ten of
+them at least, it is the mean of both places' ratios, however long each lasted, without turns
+between which the place changed. Where another run would give a ratio of server CPU that is more
+than 5 % away (what drawing the sittings anew tells, and so many standard deviations of it that
+of 280 ratios none is, nineteen times of twenty), or where nobody can tell which of two states is
+the usual one, only its range is given, by whose middle a bar is judged; time that is left when
+all works are done goes to those. The share of user and system time is sampled by the kernel.
+System calls are counted by strace, allocations by a preloaded counter, each in a pass of its
+own. Where the system allows it the network is a namespace of its own with Reno instead of the
+machine's congestion control, 15 pages in a packet and at most a mebibyte to send on a connection
+of a source of bulk, and no processor halts while servers are alive that are judged by their CPU
+(see the machine below for this run). All contenders receive into and send from memory at a
+multiple of 64 bytes, but for ZeroMQ and redis-server, which make their own."""
 
 
 def write(results, folder):
