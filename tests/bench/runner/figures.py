@@ -167,6 +167,7 @@ def mixed(turns):
                        for which in (True, False))
     return part * middle_mean(shared) + (1 - part) * middle_mean(without)
 
+
 def ratio_of(turns):
     """How contenders compare depends on the place, and how much of a run each has is the host's
     affair: where both were seen, either counts for a half."""
@@ -195,6 +196,7 @@ def doubt_of_company(turns):
     """What the ratio may be off by where there was too much company, or too little."""
     timed = any(one.timed for one in turns)
     return COMPANY * abs(part_of_company(turns) - COMPANY_COUNTS) if timed else 0
+
 
 def doubt_of_sittings(over, under, figure):
     """The part of the doubt that more sittings may make less: what drawing them anew gives (a
